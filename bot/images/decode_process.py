@@ -13,6 +13,7 @@ import math
 import resource
 import sys
 import warnings
+from functools import partial
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
@@ -36,7 +37,8 @@ def main() -> None:
     limit = json.loads(sys.argv[1])
     _confine(limit["memory"], limit["cpu"])
     try:
-        answer = decode(sys.stdin.buffer.read(), limit["pixels"], more=limit.get("more", False))
+        read = decode_mask if limit.get("mask") else partial(decode, more=limit.get("more", False))
+        answer = read(sys.stdin.buffer.read(), limit["pixels"])
     except DecodeRefused as error:
         sys.stdout.write(json.dumps(error.args))
         sys.exit(REFUSED)
@@ -66,6 +68,29 @@ def decode(data: bytes, pixels: int, *, more: bool = False) -> bytes:
     flat.info.clear()  # a profile, comments and the like would be written with it
     out = io.BytesIO()
     flat.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def decode_mask(data: bytes, pixels: int) -> bytes:
+    """Return a grey PNG that is white where a PNG is transparent. Raises DecodeRefused."""
+    warnings.simplefilter("ignore")
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
+            if picture.width * picture.height > pixels:
+                raise DecodeRefused("pixels", picture.width, picture.height)
+            if getattr(picture, "is_animated", False):
+                raise DecodeRefused("animated")
+            if not picture.has_transparency_data:
+                raise DecodeRefused("opaque")
+            picture.apply_transparency()
+            marked = ImageOps.invert(picture.convert("RGBA").getchannel("A"))
+    except UnidentifiedImageError:
+        raise DecodeRefused("no png") from None
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError):
+        raise DecodeRefused("broken") from None
+    out = io.BytesIO()
+    marked.save(out, "PNG", compress_level=1)
     return out.getvalue()
 
 

@@ -52,7 +52,27 @@ async def open_source(data: bytes, *, max_bytes: int = 20_000_000, more: bool = 
     frame counts. Raises Refusal.
     """
     check_size(len(data), max_bytes)
-    return await asyncio.get_running_loop().run_in_executor(_decoders(), _decode, data, more)
+    decoding = functools.partial(_decode, data, more=more)
+    return await asyncio.get_running_loop().run_in_executor(_decoders(), decoding)
+
+
+async def open_mask(data: bytes, picture: bytes, *, max_bytes: int = 20_000_000) -> tuple[bytes, bytes]:
+    """Return a mask that is white where a PNG is transparent, and its picture as `open_source` gives it.
+
+    Raises Refusal, also where both are not of one size.
+    """
+    check_size(len(data), max_bytes)
+    run = asyncio.get_running_loop().run_in_executor
+    opened = await open_source(picture, max_bytes=max_bytes)
+    mask = await run(_decoders(), functools.partial(_decode, data, mask=True))
+    if _size_of(mask) != _size_of(opened):
+        raise _refusal(_("The mask has another size than the image. Send one of the same size."))
+    return mask, opened
+
+
+def _size_of(png: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        return picture.size
 
 
 @functools.cache
@@ -100,8 +120,9 @@ def _decoders() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_DECODERS, thread_name_prefix="decoder")
 
 
-def _decode(data: bytes, more: bool) -> bytes:
-    command = [sys.executable, "-I", decode_process.__file__, json.dumps({**_LIMITS, "more": more})]
+def _decode(data: bytes, *, more: bool = False, mask: bool = False) -> bytes:
+    options = json.dumps({**_LIMITS, "more": more, "mask": mask})
+    command = [sys.executable, "-I", decode_process.__file__, options]
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=_PATIENCE, env={})
     except subprocess.TimeoutExpired:
@@ -116,6 +137,8 @@ def _decode(data: bytes, more: bool) -> bytes:
 def _refused(reason: str, *size: int) -> Refusal:
     if reason == "format":
         return _refusal(_("That isn't a PNG, JPEG or WebP image. Convert it and try again."))
+    if reason in ("no png", "opaque"):
+        return _refusal(_("A mask is a PNG whose transparent parts are what is to change. Send such a one."))
     if reason == "heic":
         return _refusal(_("That is a HEIC image, which this Easel cannot read. Send it as JPEG."))
     if reason == "animated":

@@ -82,20 +82,25 @@ def unlike_border(pixels: Tensor) -> Tensor:
 
     Like any part of it, like either end of the pixel's row, and like either end of its column.
     """
-    rows = pixels.unfold(3, BORDER, pixels.shape[3] - BORDER).mean(4)[..., :2]
-    columns = pixels.unfold(2, BORDER, pixels.shape[2] - BORDER).mean(4)[:, :, :2]
-    ends = [
-        F.adaptive_avg_pool2d(rows.transpose(2, 3), (2, PARTS)),
-        F.adaptive_avg_pool2d(columns, (2, PARTS)),
-    ]
-    colours = torch.cat([each.flatten(2) for each in ends], 2)
-    flat = pixels.flatten(2)
-    with torch.autocast(pixels.device.type, enabled=False):  # small differences of large numbers
-        squares = colours.square().sum(1)[:, :, None] - 2 * colours.transpose(1, 2) @ flat
-    anywhere = (squares.amin(1) + flat.square().sum(1)).view(len(pixels), *pixels.shape[2:])
-    row = torch.minimum(*((pixels - rows[..., end, None]).square().sum(1) for end in (0, 1)))
-    column = torch.minimum(*((pixels - columns[:, :, end, None]).square().sum(1) for end in (0, 1)))
+    left, right = pixels[..., :BORDER].mean(3), pixels[..., -BORDER:].mean(3)
+    top, bottom = pixels[:, :, :BORDER].mean(2), pixels[:, :, -BORDER:].mean(2)
+    colours = torch.cat([F.adaptive_avg_pool1d(edge, PARTS) for edge in (left, right, top, bottom)], 2)
+    least = [_nearest(near, flat) for near, flat in zip(colours, pixels.flatten(2), strict=True)]
+    anywhere = torch.stack(least).view(len(pixels), *pixels.shape[2:])
+
+    def like_either(first: Tensor, second: Tensor) -> Tensor:
+        return torch.minimum((pixels - first).square().sum(1), (pixels - second).square().sum(1))
+
+    row = like_either(left[..., None], right[..., None])
+    column = like_either(top[:, :, None], bottom[:, :, None])
     return torch.stack([anywhere, row, column], 1).clamp(min=0).sqrt()
+
+
+def _nearest(colours: Tensor, flat: Tensor) -> Tensor:
+    """Return the square distance of each colour of `flat`, [3, N], to the nearest of `colours`, [3, M]."""
+    with torch.autocast(flat.device.type, enabled=False):  # small differences of large numbers
+        apart = torch.addmm(colours.square().sum(0)[:, None], colours.T, flat, alpha=-2)
+    return apart.amin(0) + flat.square().sum(0)
 
 
 def _layer(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -126,7 +131,9 @@ class Cutter:
         seen = pixels[None].to(self.device)
         if size != (height, width):
             seen = F.interpolate(seen, size, mode="bilinear", antialias=True)
-        alpha = (STEEPNESS * (torch.sigmoid(self.network(seen)) - 0.5) + 0.5).clamp(0, 1)
+        mirrored = self.network(seen.flip(3)).flip(3)
+        found = (torch.sigmoid(self.network(seen)) + torch.sigmoid(mirrored)) / 2
+        alpha = (STEEPNESS * (found - 0.5) + 0.5).clamp(0, 1)
         if size != (height, width):
             alpha = F.interpolate(alpha, (height, width), mode="bicubic", antialias=True)
         return alpha[0, 0].clamp(0, 1).to(pixels.device)
@@ -187,14 +194,14 @@ def cut_out(segmenter: AlphaEstimator, picture: Image.Image, background: str = T
     """
     pixels = tensors.pixels(picture)
     alpha = pixels[3] if picture.mode == "RGBA" else segmenter(pixels)
-    colours = _spread(pixels[:3], alpha)
+    colours = spread(pixels[:3], alpha)
     if background == TRANSPARENT:
         return torch.cat([colours * (alpha > 0), alpha[None]])
     behind = torch.tensor(ImageColor.getrgb(background)[:3], dtype=torch.float32) / 255
     return colours * alpha + behind[:, None, None] * (1 - alpha)
 
 
-def _spread(colours: Tensor, alpha: Tensor) -> Tensor:
+def spread(colours: Tensor, alpha: Tensor) -> Tensor:
     """Return the colours with those of solid pixels spread to the edges, where others shine through."""
     solid = (alpha >= SOLID).float()[None]
 

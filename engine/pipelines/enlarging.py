@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from engine import details
 from engine.pipelines import tensors
 from engine.pipelines.upscale import SCALE, Upscaler
+from engine.regions import Region
 from engine.tiles import Box, Size, tiles, weights
 
 PREVIEW_SIDE = 256  # pixels of the longer side
@@ -96,6 +97,15 @@ def _laying(small: torch.Tensor, box: Box, size: Size) -> Lay:
         return whole
 
     return lay
+
+
+def laying_region(part: Region) -> Lay:
+    """Return what shows the preview of a window in the whole picture, with what is kept around the part."""
+    size = part.canvas.size
+    small = _preview_of(tensors.pixels(part.canvas))
+    alpha = _resized(tensors.pixels(part.alpha.convert("RGB")), (small.shape[2], small.shape[1]))
+    lay = _laying(small, part.window, size)
+    return lambda window: small.lerp(lay(window), alpha)
 
 
 def _resized(pixels: torch.Tensor, size: Size) -> torch.Tensor:

@@ -21,6 +21,7 @@ import huggingface_hub
 import torch
 import transformers
 from PIL import Image, ImageOps
+from torch.nn import functional as F
 
 from engine import changes, drafts, regions, weights
 from engine.catalog import Entry, check_files
@@ -36,7 +37,7 @@ from engine.pipelines.comparing import Comparison
 from engine.pipelines.components import DeviceMemory, ModuleComponent, cards, components_of
 from engine.pipelines.control import Control
 from engine.pipelines.cutout import AlphaEstimator, Cutter, cut_out
-from engine.pipelines.enlarging import Lay, enlarged, repainted, with_alpha
+from engine.pipelines.enlarging import Lay, enlarged, laying_region, repainted, with_alpha
 from engine.pipelines.image_prompts import ImagePrompts
 from engine.pipelines.kept_latents import KeptLatents
 from engine.pipelines.lora import Attached
@@ -509,7 +510,12 @@ def _region_painted(
     part: Region,
     report: Report,
 ) -> torch.Tensor:
-    painted = _painted(loaded, request, task, index, part.image, part.size, report, part)
+    lay = laying_region(part)
+
+    def told(step: int, steps: int, latents: Any, size: tuple[int, int], _lay: Lay | None = None) -> None:
+        report(step, steps, latents, size, lay)
+
+    painted = _painted(loaded, request, task, index, part.image, part.size, told, part)
     return tensors.pixels(part.composed(tensors.picture(painted)))
 
 
@@ -795,13 +801,22 @@ def as_it_is(source: bytes) -> torch.Tensor:
 def side_by_side(pictures: Sequence[torch.Tensor | None]) -> torch.Tensor:
     """Join previews of shape (3, h, w) in two columns, or four if there are more than four previews.
 
-    What has none yet is grey; one of them has one.
+    What has none yet is grey; one of them has one. All get the size of the largest.
     """
-    first = next(each for each in pictures if each is not None)
+    there = [each for each in pictures if each is not None]
     if len(pictures) == 1:
-        return first
+        return there[0]
+    largest = max(there, key=lambda each: each.shape[1] * each.shape[2])
     columns = 2 if len(pictures) <= 4 else 4
-    grey, blank = torch.full_like(first, 0.5), torch.zeros_like(first)
-    filled = [grey if each is None else each for each in pictures] + [blank] * (-len(pictures) % columns)
+    grey, blank = torch.full_like(largest, 0.5), torch.zeros_like(largest)
+    filled = [grey if each is None else _of_size(each, largest) for each in pictures]
+    filled += [blank] * (-len(pictures) % columns)
     rows = [torch.cat(filled[i : i + columns], dim=2) for i in range(0, len(filled), columns)]
     return torch.cat(rows, dim=1)
+
+
+def _of_size(picture: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Return a preview in the size and on the device of another: tiles are shown larger than whole ones."""
+    if picture.shape == other.shape:
+        return picture.to(other)
+    return F.interpolate(picture[None].to(other), other.shape[1:], mode="bilinear")[0]

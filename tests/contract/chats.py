@@ -20,6 +20,7 @@ from bot.adapters import interactions
 from bot.models import AuditLine, Job, Policy, State
 from bot.store import Store
 from tests.contract.slack.house import png
+from tests.examples import unhurried
 
 PATIENCE = 60.0  # seconds; only a broken studio needs them
 RESULT = "seed "  # what only the card of a result says
@@ -489,3 +490,43 @@ async def test_a_series_can_be_declined(chat: Chat) -> None:
     await chat.ada.press(question, "Cancel")
     await chat.ada.see("Nothing was started.")
     assert await chat.jobs() == []
+
+
+async def test_a_picture_is_made_changed_extended_enlarged_and_cut_out_and_each_step_is_charged(
+    chat: Chat,
+) -> None:
+    async def step(count: int) -> Job:
+        """The newest job; all that was used by now is charged, and nothing else is held."""
+        job = await chat.ended(count)
+        used = sum(each.device_seconds for each in await chat.jobs())
+        (balance,) = await chat.store.balances(job.origin.member.id, everyone)
+        assert job.device_seconds > 0 and balance.used == pytest.approx(used, abs=0.01)
+        return job
+
+    async def press(label: str, text: str = "") -> None:
+        """Press that in the newest message that has it, or a menu, once one does."""
+        deadline = time.monotonic() + PATIENCE
+        while not (there := [each for each in chat.ada.messages() if {label, "⋯"} & set(each.labels)]) or (
+            text not in there[-1].text
+        ):
+            assert time.monotonic() < deadline, f"{label!r} is not among {chat.ada.messages()}"
+            await asyncio.sleep(0.01)
+        await chat.ada.press(there[-1], label)
+
+    everyone = unhurried().default
+    await chat.ada.say("a red fox in snow --count 1 --seed 7")
+    first = await step(1)
+    await chat.ada.imagine(f"a star --source {first.id}:1 --region top left --count 1 --seed 8")
+    changed = await step(2)
+    await press("Extend", "a star")
+    await press("Zoom out 1.5×")
+    wider = await step(3)
+    await press("Upscale", f"seed {wider.request.seed}")
+    larger = await step(4)
+    await press("Cut out", larger.note or "a star")
+    cut = await step(5)
+
+    steps = (first, changed, wider, larger, cut)
+    kinds = ["text_to_image", "inpaint", "outpaint", "upscale", "cut_out"]
+    assert [each.request.task.kind for each in steps] == kinds
+    assert [each.parent for each in steps[2:]] == [each.id for each in steps[1:-1]]

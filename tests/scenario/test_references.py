@@ -222,6 +222,14 @@ async def test_files_and_images_are_blended(both: House, model: str) -> None:
     assert await both.easel.images.get(task.sources[2])
 
 
+async def test_a_weight_for_each_picture_is_read_as_midjourney_writes_it(both: House) -> None:
+    fox = await both.painted("a fox --count 2")
+    mixed = await both.painted(f"a pattern --images {fox.id}:1,{fox.id}:2 --iw 2:1 --count 1")
+
+    task = mixed.request.task
+    assert isinstance(task, Blend) and task.weights == (2.0, 1.0)
+
+
 async def test_six_pictures_are_refused_with_one_sentence(both: House) -> None:
     fox = await both.painted("a fox --count 1")
     files = {f"image{number}": png() for number in range(1, 6)}

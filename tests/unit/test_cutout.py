@@ -231,7 +231,7 @@ def test_training_begins_to_learn_and_saves_what_the_engine_loads(
     alpha = tensors.pixels(ball(64).convert("RGB"))[None, :1].repeat(2, 1, 1, 1)
 
     losses = [cutouts._step(network, optimiser, pixels, alpha) for _ in range(25)]
-    cutouts.save(network, tmp_path)
+    cutouts.save(network.state_dict(), tmp_path)
     monkeypatch.setattr("engine.pipelines.cutout.CUTOUT", tmp_path)
     loaded = Cutter.load().network.state_dict()
 

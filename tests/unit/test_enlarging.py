@@ -19,6 +19,7 @@ from engine.errors import InvalidRequest
 from engine.families import Family, family_of
 from engine.pipelines import enlarging, rehearsal, run, tensors
 from engine.pipelines.upscale import Upscaler
+from engine.regions import Region
 from engine.tiles import OVERLAP, tiles, weights
 from engine.types import CreativeUpscale, GenerationRequest, ImageToImage, Upscale
 from tests import matrix
@@ -263,3 +264,30 @@ def _conditioned(monkeypatch: pytest.MonkeyPatch, twin: Twin) -> None:
         return made
 
     monkeypatch.setattr(Family, "arguments", with_embeddings)
+
+
+# ---- previews
+
+
+def test_a_region_is_previewed_in_the_whole_picture() -> None:
+    canvas, alpha = Image.new("RGB", (512, 256), "blue"), Image.new("L", (512, 256))
+    alpha.paste(255, (320, 64, 384, 192))
+    part = Region(canvas=canvas, alpha=alpha, window=(256, 0, 512, 256), size=(64, 64))
+
+    shown = enlarging.laying_region(part)(torch.ones(3, 16, 16))
+
+    assert shown.shape == (3, 128, 256)
+    assert (shown[:, 40:90, 164:188] > 0.98).all(), "what is painted"
+    blue = torch.tensor([0.0, 0.0, 1.0])[:, None, None]
+    assert torch.allclose(shown[:, :, :150], blue, atol=0.01), "what the window is laid into"
+    assert torch.allclose(shown[:, :, 210:], blue, atol=0.01), "the rest of the window is kept"
+
+
+def test_previews_of_several_sizes_share_a_sheet() -> None:
+    small, large = torch.zeros(3, 16, 16), torch.ones(3, 128, 256)
+
+    sheet = run.side_by_side([small, large, None])
+
+    assert sheet.shape == (3, 256, 512)
+    assert (sheet[:, :128, :256] == 0).all() and (sheet[:, :128, 256:] == 1).all()
+    assert (sheet[:, 128:, :256] == 0.5).all()

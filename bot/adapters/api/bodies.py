@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 from aiohttp import BodyPartReader, web
@@ -21,15 +22,24 @@ from bot.prompts.draft import MOST_IMAGES
 SMALL = 256_000  # bytes of a body without an image
 MOST_PARTS = 64  # of a form
 IMAGES = ("image", "image[]")
-FILE = "file"  # stands for a file that is not an image to start from
+MASK = "mask"
+FILE = "file"  # stands for a file that is not taken
+
+
+@dataclass(frozen=True, slots=True)
+class SentFiles:
+    """The files of a body."""
+
+    images: list[bytes] = field(default_factory=list)
+    mask: bytes = b""
 
 
 class Bodies(Uploads):
     """Takes bodies one by one, however many come at once."""
 
     @asynccontextmanager
-    async def values(self, request: web.Request) -> AsyncIterator[tuple[dict[str, Any], list[bytes]]]:
-        """Yield the fields of a body, and the images in it, which may be kept while the block runs.
+    async def values(self, request: web.Request) -> AsyncIterator[tuple[dict[str, Any], SentFiles]]:
+        """Yield the fields of a body, and the files in it, which may be kept while the block runs.
 
         Raises ApiError, Refusal.
         """
@@ -39,7 +49,7 @@ class Bodies(Uploads):
             if size > most:
                 raise self._too_large()
             async with self._kept(request, size) as (fields, pictures):
-                yield dict(fields), pictures
+                yield _told_apart(fields, pictures)
             return
         most = SMALL + 4 * self._max_bytes // 3
         size = most if request.content_length is None else request.content_length
@@ -57,16 +67,23 @@ class Bodies(Uploads):
     async def _read(self, request: web.Request, file: IO[bytes]) -> tuple[dict[str, str], list[int]]:
         fields: dict[str, str] = {}
         sizes: list[int] = []
-        parts = 0
+        parts = images = 0
         with _readable():
             async for part in await request.multipart():
                 parts += 1
                 if parts > MOST_PARTS or not isinstance(part, BodyPartReader) or not part.name:
                     raise ValueError("too many parts, or parts in parts, or one without a name")
                 if part.name in IMAGES:
-                    if len(sizes) == MOST_IMAGES:
+                    images += 1
+                    if images > MOST_IMAGES:
                         raise _too_many()
                     await self._keep(part, file, sizes)
+                elif part.name == MASK and part.filename is not None and MASK not in fields:
+                    before = len(sizes)
+                    await self._keep(part, file, sizes)
+                    fields[MASK] = str(before) if len(sizes) > before else ""
+                elif part.name == MASK:
+                    raise no_mask()
                 elif part.filename is not None:
                     fields[part.name] = FILE
                 else:
@@ -86,8 +103,17 @@ def _readable() -> Iterator[None]:
         ) from error
 
 
-def _parsed(file: IO[bytes]) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the fields of a JSON object, and its images as bytes. Raises ApiError."""
+def _told_apart(fields: dict[str, str], pictures: list[bytes]) -> tuple[dict[str, Any], SentFiles]:
+    """Return the fields of a form and its files, among which the field of the mask names the mask's place."""
+    said = {name: value for name, value in fields.items() if name != MASK}
+    if not fields.get(MASK):
+        return said, SentFiles(pictures)
+    place = int(fields[MASK])
+    return said, SentFiles(pictures[:place] + pictures[place + 1 :], pictures[place])
+
+
+def _parsed(file: IO[bytes]) -> tuple[dict[str, Any], SentFiles]:
+    """Return the fields of a JSON object, and its images and mask as bytes. Raises ApiError."""
     file.seek(0)
     with _readable():
         values = json.loads(file.read())
@@ -96,7 +122,12 @@ def _parsed(file: IO[bytes]) -> tuple[dict[str, Any], list[bytes]]:
         sent = [*_listed(values.pop("images", None)), *_listed(values.pop("image", None))]
         if len(sent) > MOST_IMAGES:
             raise _too_many()
-        return values, [_decoded(each) for each in sent]
+        mask = values.pop(MASK, None) or None
+        if isinstance(mask, str) and not mask.startswith("data:"):
+            raise no_mask()
+        return values, SentFiles(
+            [_decoded(each) for each in sent], _decoded(mask) if mask is not None else b""
+        )
 
 
 def _listed(value: Any) -> list[Any]:
@@ -111,6 +142,12 @@ def _decoded(sent: Any) -> bytes:
         raise ApiError(400, text, param="image")
     head, comma, data = url.partition(",")
     return base64.b64decode(data if comma and head.startswith("data:") else url, validate=True)
+
+
+def no_mask() -> ApiError:
+    """Return what is said of a mask that is no file."""
+    text = _("A mask is a PNG file. Or name the region instead, as in “top right” or 10,20,60,80.")
+    return ApiError(400, text, code="unsupported", param=MASK)
 
 
 def _too_many() -> ApiError:

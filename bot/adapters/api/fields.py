@@ -172,7 +172,12 @@ class Wanted:
 
 
 def read(
-    values: Mapping[str, Any], pictures: Sequence[bytes], *, edits: bool | None, relaxed: bool
+    values: Mapping[str, Any],
+    pictures: Sequence[bytes],
+    mask: bytes = b"",
+    *,
+    edits: bool | None,
+    relaxed: bool,
 ) -> Wanted:
     """Read a request's fields.
 
@@ -182,9 +187,13 @@ def read(
     """
     said = {name: value for name, value in values.items() if value is not None and value != ""}
     taken = {name: _value(option, said[name]) for name, option in _KNOWN.items() if name in said}
-    _check(said, taken, pictures, edits=edits)
+    _check(said, taken, pictures, mask, edits=edits)
     options = _options(said, taken, pictures)
-    if edits and "edit" not in said and "strength" not in said:
+    resized = ""
+    if mask:  # the result has the size of the image
+        options["mask"] = mask
+        resized = "size" if options.pop("size", "") else ""
+    elif edits and "edit" not in said and "strength" not in said:
         options["edit"] = True
     if relaxed or taken.get("priority") == "relax":
         options["relax"] = True
@@ -198,8 +207,8 @@ def read(
         user=clean(str(taken.get("user", "")))[:MOST_USER],
         webhook=str(taken.get("webhook", "")).strip(),
         cancels=taken.get("if_disconnected") == "cancel",
-        ignored=tuple(clip(clean(name)) for name in said if _is_ignored(name, said[name])),
-        digest=_digest(values, pictures),
+        ignored=tuple(clip(clean(name)) for name in said if name == resized or _is_ignored(name, said[name])),
+        digest=_digest(values, [*pictures, mask] if mask else pictures),
     )
 
 
@@ -211,7 +220,12 @@ def _value(option: Option, value: object) -> Value:
 
 
 def _check(
-    said: Mapping[str, Any], taken: Mapping[str, Value], pictures: Sequence[bytes], *, edits: bool | None
+    said: Mapping[str, Any],
+    taken: Mapping[str, Value],
+    pictures: Sequence[bytes],
+    mask: bytes,
+    *,
+    edits: bool | None,
 ) -> None:
     """Raise ApiError for what is missing, or cannot be done here."""
     if not str(taken.get("prompt", "")).strip():
@@ -223,9 +237,8 @@ def _check(
     if pictures and edits is False:
         text = _("Send an image to start from to /v1/images/edits.")
         raise ApiError(400, text, param="image")
-    if "mask" in said:
-        text = _("No mask is taken here. Name the region instead, as in “top right” or 10,20,60,80.")
-        raise ApiError(400, text, code="unsupported", param="mask")
+    if mask and len(pictures) != 1:
+        raise ApiError(400, _("A mask goes with one image. Send that image and its mask."), param="mask")
     jpeg = taken.get("output_format") == "jpeg"
     if jpeg and str(said.get("background", "")).strip().casefold() == TRANSPARENT:
         text = _("JPEG knows no transparency. Choose the output_format png or webp.")

@@ -16,7 +16,7 @@ from bot import telemetry
 from bot.accounts.api_keys import PREFIX
 from bot.adapters.api import answers, fields, openapi
 from bot.adapters.api.answers import LinkSigner
-from bot.adapters.api.bodies import Bodies
+from bot.adapters.api.bodies import Bodies, SentFiles
 from bot.adapters.api.errors import AGAIN, ApiError, as_told
 from bot.adapters.api.fields import Wanted
 from bot.adapters.api.settings import ApiSettings
@@ -111,8 +111,11 @@ class Handlers:
     async def _admitted(
         self, request: web.Request, key: ApiKey, kind: Kind, *, edits: bool | None
     ) -> ApiCall:
-        async with self.bodies.values(request) as (values, pictures):
-            wanted = fields.read(values, pictures, edits=edits, relaxed=key.scope == "relaxed")
+        async with self.bodies.values(request) as (values, files):
+            relaxed = key.scope == "relaxed"
+            wanted = fields.read(values, files.images, files.mask, edits=edits, relaxed=relaxed)
+            if files.mask:
+                wanted.options.update(await _masked(files))
             if wanted.webhook:
                 await self.webhooks.check(wanted.webhook)
             origin = self._origin(request, key, wanted)
@@ -354,6 +357,15 @@ class _Previews:
     async def _write(self, data: bytes) -> None:
         await self._response.write(data)
         self._spoke = time.monotonic()
+
+
+async def _masked(files: SentFiles) -> dict[str, bytes]:
+    """Return the source and the mask of an edit as options of /imagine. Raises ApiError."""
+    try:
+        mask, source = await pictures.open_mask(files.mask, files.images[0])
+    except Refusal as refusal:
+        raise ApiError(400, refusal.notice, code="invalid_value", param="mask") from refusal
+    return {"source": source, "mask": mask}
 
 
 def _event(request: web.Request) -> str:

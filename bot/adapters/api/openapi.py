@@ -105,6 +105,10 @@ _IMAGE = {
     "format": "binary",
     "description": "The image to change, or to start from. Repeat it for more images, five at most.",
 }
+_MASK_TEXT = (
+    "A PNG of the size of the one image: what is transparent in it is changed, and all else stays as it is."
+)
+_MASK = {"type": "string", "format": "binary", "description": _MASK_TEXT}
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -163,12 +167,12 @@ def _schemas() -> dict[str, Any]:
         "EditImage": {
             "type": "object",
             "required": ["prompt", "image"],
-            "properties": {"image": _IMAGE, **properties},
+            "properties": {**properties, "image": _IMAGE, "mask": _MASK},
         },
         "EditImageJson": {
             "type": "object",
             "required": ["prompt", "images"],
-            "properties": {"images": images, **properties},
+            "properties": {**properties, "images": images, "mask": {**reference, "description": _MASK_TEXT}},
         },
         "Images": _IMAGES,
         "Job": _JOB,

@@ -1,6 +1,6 @@
 """Train the network that cuts things out: drawings, whose alpha is known, over every kind of ground.
 
-Most pictures are drawings laid over grounds in the size that the network sees. Three in ten are
+Pictures are drawings laid over grounds in the size that the network sees. Half of them are
 compositions of the shipped model's size that the shipped upscaler, and for some its decoder, have gone
 over, as they go over what it delivers. What the model itself has painted on white is cut out by its
 colour, and laid over grounds like the drawings.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from engine.embedded.training import captions, data, grounds, pace
 from engine.embedded.training.data import Rgba
 from engine.embedded.training.grounds import Brush, halved
 from engine.embedded.training.scenes import CANVASES, HUES, held_out_rows, tinted, training_rows
-from engine.pipelines.cutout import AlphaNetwork, Cutter
+from engine.pipelines.cutout import AlphaNetwork, Cutter, spread
 from engine.pipelines.upscale import Upscaler
 
 log = logging.getLogger(__name__)
@@ -38,10 +38,14 @@ Rgb = NDArray[np.uint8]
 Size = tuple[int, int]  # width and height in pixels
 
 GROUNDS = 300  # of each canvas that are kept to lay drawings on
-DELIVERED = 90  # compositions that decoder and upscaler have gone over
+FRESH = 0.15  # of the pictures with a ground make a new one first
+DELIVERED = 2200  # compositions that decoder and upscaler have gone over; some 25 minutes of one core
 OWN = 24  # pictures of the shipped model on white
 BATCH = 8
 RATE = 2.5e-3
+GOING_ON = 1.2e-3  # the rate where weights are there already
+KEPT = 0.995  # of the moving average of the weights, at each step
+VALIDATION = 37  # one in so many drawings is not trained on: to choose between networks by
 SHARPEST = 3.0  # times: how much steeper an edge is than that of a drawing enlarged by four
 WHITE = 236  # of 255: what is lighter in all colours is white
 FIRST_SEED = 40_000
@@ -262,17 +266,12 @@ class TrainingSet:
 
     def __init__(self, work: Path, seed: int = FIRST_SEED) -> None:
         _table, rows, pixels = data.load(work)
-        self.mixer = Mixer([pixels[row] for row in training_rows(rows)], seed)
+        self.mixer = Mixer([pixels[row] for row in _taught_rows(rows)], seed)
         self.rng = self.mixer.rng
         self.own = [cut for each in _kept_own(work) if (cut := cut_from_white(each)) is not None]
         log.info("%d pictures of the model are on white", len(self.own))
         self.grounds = {size: [self.mixer.ground(size) for _ in range(GROUNDS)] for size in SIZES}
-        delivery = Delivery()
-        self.delivered: dict[Size, list[Cut]] = {size: [] for size in SIZES}
-        for index in range(DELIVERED):
-            size = SIZES[index % len(SIZES)]
-            small = self.mixer.laid(self.mixer.ground((size[0] // TWICE, size[1] // TWICE)))
-            self.delivered[size].append(_halved(delivery(small, decoded=index % 4 == 0)))
+        self.delivered = {size: _kept_delivered(work, self.mixer, size) for size in SIZES}
         log.info("the training set is there")
 
     def batch(self) -> tuple[Tensor, Tensor]:
@@ -285,11 +284,15 @@ class TrainingSet:
 
     def _cut(self, size: Size) -> Cut:
         kind = self.rng.random()
-        if kind < 0.3:
+        if kind < 0.5:
             return self.rng.choice(self.delivered[size])
+        if self.rng.random() < FRESH:
+            self.grounds[size][self.rng.randrange(GROUNDS)] = self.mixer.ground(size)
         ground = self.rng.choice(self.grounds[size]).copy()
-        if kind < 0.37 and self.own:
+        if kind < 0.56 and self.own:
             return _own_over(self.rng.choice(self.own), ground, self.rng)
+        if kind < 0.75:
+            return _delivered_over(self.rng.choice(self.delivered[size]), ground)
         return self.mixer.laid(ground)
 
 
@@ -305,6 +308,30 @@ def _own_over(own: Rgba, ground: Image.Image, rng: random.Random) -> Cut:
     return Cut(np.asarray(ground), np.asarray(alpha))
 
 
+def _delivered_over(cut: Cut, ground: Image.Image) -> Cut:
+    """Lay what was delivered over another ground."""
+    alpha = _tensor(cut.alpha[..., None])
+    colours = spread(_tensor(cut.pixels), alpha[0])
+    return Cut(_bytes(colours * alpha + _tensor(np.asarray(ground)) * (1 - alpha)), cut.alpha)
+
+
+def _taught_rows(rows: Sequence[data.Drawing]) -> list[int]:
+    return [row for row in training_rows(rows) if row % VALIDATION]
+
+
+def _kept_delivered(work: Path, mixer: Mixer, size: Size) -> list[Cut]:
+    """Return compositions as they are delivered, in the network's size; made once."""
+    path = work / f"cutout-delivered-{size[0]}x{size[1]}.npz"
+    if not path.exists():
+        delivery, cuts = Delivery(), []
+        for index in range(DELIVERED // len(SIZES)):
+            small = mixer.laid(mixer.ground((size[0] // TWICE, size[1] // TWICE)))
+            cuts.append(_halved(delivery(small, decoded=index % 7 == 0)))
+        np.savez(path, pixels=np.stack([c.pixels for c in cuts]), alpha=np.stack([c.alpha for c in cuts]))
+    with np.load(path) as kept:
+        return [Cut(pixels, alpha) for pixels, alpha in zip(kept["pixels"], kept["alpha"], strict=True)]
+
+
 def _kept_own(work: Path) -> Sequence[Rgb]:
     path = work / "cutout-own.npy"
     if not path.exists():
@@ -316,9 +343,11 @@ def _kept_own(work: Path) -> Sequence[Rgb]:
 
 
 def loss(logits: Tensor, alpha: Tensor) -> Tensor:
-    """Return how far the network is from the alpha."""
+    """Return how far the network is from the alpha, pixel by pixel and as intersection over union."""
     entropy = F.binary_cross_entropy_with_logits(logits, alpha)
-    return entropy + (torch.sigmoid(logits) - alpha).abs().mean()
+    found = torch.sigmoid(logits)
+    both, either = (each(found, alpha).sum((1, 2, 3)) for each in (torch.minimum, torch.maximum))
+    return entropy + (found - alpha).abs().mean() + 0.3 * (1 - (both + 1) / (either + 1)).mean()
 
 
 def train(work: Path, minutes: float, folder: Path = CUTOUT) -> None:
@@ -326,24 +355,27 @@ def train(work: Path, minutes: float, folder: Path = CUTOUT) -> None:
     work.mkdir(parents=True, exist_ok=True)
     taught = TrainingSet(work)
     torch.manual_seed(FIRST_SEED)
-    network = AlphaNetwork()
+    network, highest = AlphaNetwork(), RATE
     if (kept := work / "cutout" / "alpha.safetensors").exists():
         network.load_state_dict({name: each.float() for name, each in load_file(kept).items()}, strict=False)
+        highest = GOING_ON
         log.info("going on from %s", kept)
+    averaged = {name: value.clone() for name, value in network.state_dict().items()}
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-3)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=highest, weight_decay=1e-3)
     begun, step, mean = time.monotonic(), 0, 0.0
     while (done := (time.monotonic() - begun) / (60 * minutes)) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = RATE * min(1.0, (step + 1) / 50) * (1 - done**2) ** 1.5
+            group["lr"] = highest * min(1.0, (step + 1) / 50) * (1 - done**2) ** 1.5
         found = _step(network, optimiser, *taught.batch())
         mean = found if step == 0 else 0.98 * mean + 0.02 * found
         step += 1
+        _average(averaged, network, min(KEPT, step / (10 + step)))
         if step % 50 == 0:
             log.info("step %d, %.0f %% of the time, loss %.4f", step, 100 * done, mean)
         if step % 100 == 0:
-            save(network, work / "cutout")
-    save(network, folder)
+            save(averaged, work / "cutout")
+    save(averaged, folder)
     log.info("held out: %s", {name: round(value, 4) for name, value in figures(work, 60).items()})
 
 
@@ -359,12 +391,20 @@ def _step(network: AlphaNetwork, optimiser: torch.optim.Optimizer, pixels: Tenso
     return float(found.detach())
 
 
-def save(network: AlphaNetwork, folder: Path) -> None:
+def _average(averaged: dict[str, Tensor], network: AlphaNetwork, kept: float) -> None:
+    """Move the average of the weights, and of what normalises, a little towards the newest."""
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                averaged[name].lerp_(value, 1 - kept)
+
+
+def save(weights: Mapping[str, Tensor], folder: Path) -> None:
     """Write the weights in 16 bits."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {
         name: value.half().contiguous()
-        for name, value in network.state_dict().items()
+        for name, value in weights.items()
         if not name.endswith("num_batches_tracked")
     }
     save_file(state, folder / "alpha.safetensors")

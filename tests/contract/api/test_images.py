@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import numpy as np
 import pytest
 import pytest_asyncio
 from aiohttp import ClientPayloadError, FormData
@@ -19,6 +20,7 @@ from bot.adapters.api import handlers
 from bot.adapters.api.fields import EXTENSIONS, read
 from bot.models import Job, State
 from engine.errors import EngineError
+from engine.types import Inpaint
 from tests.contract.api.house import ADA, BEN, ApiHouse, Program, api_house, check
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -256,7 +258,7 @@ async def test_a_stream_that_is_refused_is_refused_at_once(ada: Program) -> None
             "output_format",
             "JPEG knows no transparency.",
         ),
-        ({"mask": "x"}, 400, "mask", "No mask is taken here. Name the region instead"),
+        ({"mask": "x"}, 400, "mask", "A mask is a PNG file. Or name the region instead"),
         ({"seed": [1]}, 400, "seed", "seed takes one value."),
         ({"seed": -1}, 400, None, "Seed can be 0 to"),
         ({"style": 5}, 400, "style", "style takes text."),
@@ -324,10 +326,80 @@ async def test_a_form_with_several_images(ada: Program, house: ApiHouse) -> None
     assert "One image can be made of 5 at most." in too_many.error["message"]
 
 
-async def test_a_form_with_a_mask(ada: Program) -> None:
-    masked = form(png(), prompt="in blue")
-    masked.add_field("mask", io.BytesIO(png()), filename="mask.png")
-    assert "No mask is taken" in (await ada.post("/v1/images/edits", data=masked)).error["message"]
+def hole(size: tuple[int, int] = (64, 64)) -> bytes:
+    """A white mask whose top left quarter is transparent."""
+    mask = Image.new("RGBA", size, "white")
+    mask.paste((255, 255, 255, 0), (0, 0, size[0] // 2, size[1] // 2))
+    out = io.BytesIO()
+    mask.save(out, "PNG")
+    return out.getvalue()
+
+
+def masked(mask: bytes, *more: bytes, **fields: str) -> Any:
+    sent = form(png(), prompt="a star", **fields)
+    sent.add_field("mask", io.BytesIO(mask), filename="mask.png")
+    for each in more:
+        sent.add_field("image[]", io.BytesIO(each), filename="more.png")
+    return sent
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_what_is_transparent_in_a_mask_is_changed_and_nothing_else(
+    ada: Program, house: ApiHouse, as_json: bool
+) -> None:
+    if as_json:
+        urls = [f"data:image/png;base64,{base64.b64encode(each).decode()}" for each in (png(), hole())]
+        picture, mask = ({"image_url": each} for each in urls)
+        sent = {"prompt": "a star", "images": [picture], "mask": mask, "size": "32x32"}
+        said = await ada.post("/v1/images/edits", sent)
+    else:
+        said = await ada.post("/v1/images/edits", data=masked(hole(), size="32x32"))
+
+    assert said.status == 200, said.body
+    job = await house.web.easel.visibility.job(said.body["easel"]["job"], ADA)
+    task = job.request.task
+    assert isinstance(task, Inpaint) and said.body["easel"]["ignored"] == ["size"]
+    kept = np.asarray(Image.open(io.BytesIO(await house.web.easel.images.get(task.mask))).convert("L"))
+    assert (kept[:32, :32] == 255).all() and not kept[32:].any() and not kept[:, 32:].any()
+    made = np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(said.body["data"][0]["b64_json"]))).convert("RGB")
+    )
+    given = np.asarray(Image.open(io.BytesIO(png())).convert("RGB"))
+    assert made.shape == given.shape and (made[40:] == given[40:]).all() and (made != given).any()
+
+
+def opaque(kind: str = "PNG") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), "white").save(out, kind)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        (lambda: masked(hole((32, 32))), "The mask has another size than the image."),
+        (lambda: masked(opaque()), "A mask is a PNG whose transparent parts are what is to change."),
+        (lambda: masked(opaque("JPEG")), "A mask is a PNG whose transparent parts are what is to change."),
+        (lambda: masked(b"no picture"), "A mask is a PNG whose transparent parts are what is to change."),
+        (lambda: masked(hole(), png()), "A mask goes with one image."),
+        (lambda: form(png(), prompt="a star", mask="x"), "A mask is a PNG file."),
+    ],
+)
+async def test_a_mask_that_cannot_be_used(ada: Program, sent: Any, words: str) -> None:
+    said = await ada.post("/v1/images/edits", data=sent())
+
+    assert said.status == 400 and said.error["param"] == "mask" and words in said.error["message"]
+
+
+async def test_a_mask_that_is_all_opaque_marks_nothing(ada: Program) -> None:
+    nothing = Image.new("RGBA", (64, 64), "white")
+    nothing.putpixel((0, 0), (255, 255, 255, 254))
+    out = io.BytesIO()
+    nothing.save(out, "PNG")
+
+    said = await ada.post("/v1/images/edits", data=masked(out.getvalue()))
+
+    assert "The mask marks nothing." in said.error["message"]
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b"{", b"\xff", b'{"prompt": 1e999}', b"[" * 100_000])
