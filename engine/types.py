@@ -281,7 +281,8 @@ class GenerationRequest:
 
     def size_at(self, index: int) -> NamedSize | None:
         """Return the size of which picture `index` is; None for those that are painted."""
-        return self.sizes[index - self.count] if index >= self.count else None
+        number = index - self.count
+        return self.sizes[number] if 0 <= number < len(self.sizes) else None
 
     @property
     def effective_task(self) -> Task:

@@ -27,7 +27,7 @@ def main(uv: str) -> int:
     subprocess.run([uv, "lock", "--upgrade"], check=True)
     easel = exported(uv, "postgres", "s3", "heic")
     dev = exported(uv, "postgres", "s3", "heic", "dev")
-    quantised = exported(uv, "postgres", "s3", "heic", "bitsandbytes", "torchao", "gguf")
+    quantised = exported(uv, "postgres", "s3", "heic", "bitsandbytes", "torchao", "gguf", "torchvision")
     (torch,) = [entry for entry in easel if name(entry) == "torch"]
     cuda = [entry for entry in easel if CUDA.match(entry)]
     write("easel.txt", [entry for entry in easel if entry not in (torch, *cuda)])

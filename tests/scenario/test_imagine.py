@@ -36,7 +36,7 @@ async def test_a_prompt_becomes_one_message_that_ends_as_pictures(house: House) 
         *("V1 strong", "V2 strong", "V3 strong", "V4 strong"),
         *("Image 1 …", "Image 2 …", "Image 3 …", "Image 4 …"),
         *("Change a region", "Extend", "Sizes"),
-        *("Info", "Favourite", "Download", "Delete", "Report"),
+        *("Info", "Favourite", "Download", "Download as …", "Alt text", "Delete", "Report"),
     ]
 
 

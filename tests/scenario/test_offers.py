@@ -440,7 +440,8 @@ async def test_the_edit_form_of_a_model_that_is_gone_is_taken_as_it_is(tmp_path:
 async def test_a_card_has_no_variations_where_no_model_makes_any(tmp_path: Path) -> None:
     async with changed(tmp_path, (KLEIN,), (KLEIN,), "a fox --count 2") as (house, job):
         card = house.easel.cards.card(job, await house.easel.cards.may(job, job.origin.member))
-        own = ["Image 1 …", "Image 2 …", "Info", "Favourite", "Download", "Delete", "Report"]
+        files = ("Download", "Download as …", "Alt text")
+        own = ["Image 1 …", "Image 2 …", "Sizes", "Info", "Favourite", *files, "Delete", "Report"]
         assert labels(card) == ["U1", "U2", "Again", "Edit", *own]
         again = await house.press(f"v1:again:{job.id}")
         drawn = await house.surface.until(again.job.id, "done")

@@ -262,7 +262,7 @@ async def test_where_the_mark_is_gone_the_likeness_finds_the_original(
 
 @pytest.mark.parametrize("data", [b"", b"no picture", b"\x89PNG\r\n\x1a\n", bytes(30_000_000)])
 async def test_what_is_no_picture_gets_one_sentence(house: House, data: bytes) -> None:
-    with pytest.raises(Refusal, match=r"Only a PNG.* at most 20 MB and 16 million pixels, can be checked"):
+    with pytest.raises(Refusal, match=r"Only a PNG.* at most 20 MB and 16 million pixels can be checked"):
         await house.easel.images.verify(data)
 
 

@@ -99,9 +99,12 @@ def test_what_is_behind_the_dots_is_a_menu(views: Views) -> None:
     assert re.findall(r'data-press="v1:(\w+)', menu) == [each for each in of_each for _ in range(4)] + [
         "region",
         "extend",
+        "sizes",
         "info",
         "favourite",
         "download",
+        "download_as",
+        "alt",
         "enter",
         "delete",
         "report",

@@ -121,10 +121,21 @@ async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(serv
         "Info",
         "Favourite",
         "Download",
+        "Download as …",
+        "Alt text",
         "Delete",
         "Report",
     ]
-    assert labels(theirs) == [*of_each, *parts, "Info", "Favourite", "Download", "Report"]
+    assert labels(theirs) == [
+        *of_each,
+        *parts,
+        "Info",
+        "Favourite",
+        "Download",
+        "Download as …",
+        "Alt text",
+        "Report",
+    ]
 
 
 async def test_what_is_behind_the_dots_paints_for_all(server: Server) -> None:
