@@ -50,8 +50,11 @@ class EngineSettings(CoreSettings):
     """A step that takes longer than this many seconds restarts its worker."""
 
 
-def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard) -> Engine:
-    """Return the engine, not started yet. Raises SettingError where a model or a device is not to be had."""
+def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard, *, judged: bool = False) -> Engine:
+    """Return the engine, not started yet. Raises SettingError where a model or a device is not to be had.
+
+    `judged`: there is a model that judges pictures.
+    """
     if settings.model == (MEMORY.name,):
         return FakeEngine(blobs.read, step_seconds=MEMORY_STEP, may_start=guard.may_start)
     try:
@@ -63,6 +66,7 @@ def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard) -> Eng
             loras=settings.loras,
             state=str(settings.data_dir),
             cutout=settings.cutout_model,
+            judged=judged,
             may_start=guard.may_start,
         )
     except EngineError as error:

@@ -114,12 +114,17 @@ class Catalog:
 
 
 def load(
-    names: Sequence[str], path: Path = _CATALOG, loras: Loras | None = None, *, cuts_out: bool = False
+    names: Sequence[str],
+    path: Path = _CATALOG,
+    loras: Loras | None = None,
+    *,
+    cuts_out: bool = False,
+    judged: bool = False,
 ) -> Catalog:
     """Return the catalog of the models in `names`: catalog names, folders, single files or hub names.
 
     `loras` are those that people may name, as far as they fit. `cuts_out`: what cuts out here knows the
-    pictures of them all.
+    pictures of them all. `judged`: there is a model that judges the pictures of those that have no judge.
 
     Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
@@ -127,7 +132,13 @@ def load(
     entries = [_entry(name, table, path.parent) for name in names]
     if cuts_out:
         entries = [replace(each, info=replace(each.info, cuts_out=True)) for each in entries]
+    if judged:
+        entries = [_judged(each) for each in entries]
     return Catalog(entries, loras)
+
+
+def _judged(entry: Entry) -> Entry:
+    return replace(entry, info=replace(entry.info, judge=entry.info.judge or "model"))
 
 
 def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:

@@ -250,6 +250,7 @@ class GenerationRequest:
     scheduler: str = ""  # one of the model's `schedulers`; empty: its own
     loras: tuple[LoraWeight, ...] = ()  # of the model's `loras`
     count: int = 4
+    best: int = 1  # above 1 it is the count, too: only the one that is closest to the prompt is kept
     draft: bool = False  # painted in about half of its steps; see `engine.drafts`
     draft_steps: int = 0  # of a draft, where the model has its own number; 0: about half
     reproducible: bool = False  # each picture is painted alone, so that it is the same to the byte
@@ -330,8 +331,12 @@ class GenerationRequest:
         return (self.seed + index) % SEED_LIMIT
 
     def variation(self, of: BlobRef, seed: int, strength: float) -> GenerationRequest:
-        """Return the request for variations of a picture."""
-        return replace(self, seed=seed, task=ImageToImage(source=of, strength=strength))
+        """Return the request for variations of a picture. All are shown."""
+        return replace(self, seed=seed, best=1, task=ImageToImage(source=of, strength=strength))
+
+    def alone(self, seed: int) -> GenerationRequest:
+        """Return the request for one of its pictures alone, by the picture's seed."""
+        return replace(self, seed=seed, count=1, best=1)
 
     def starting_from(self, *sources: BlobRef) -> GenerationRequest:
         """Return the request with other pictures in place of its `sources`, which are as many."""
@@ -364,16 +369,14 @@ class GenerationRequest:
         task = kind(source=of, factor=factor)
         if (across, down) != (width * factor, height * factor):
             task = replace(task, width=width, height=height)
-        return replace(self, task=task, count=1, width=across, height=down, draft=False)
+        return replace(self, task=task, count=1, best=1, width=across, height=down, draft=False)
 
     def cut_out(
         self, of: BlobRef, width: int, height: int, background: str = TRANSPARENT
     ) -> GenerationRequest:
         """Return the request that cuts out what one picture of `width` × `height` pixels shows."""
-        task, draft = CutOut(source=of), False
-        return replace(
-            self, task=task, count=1, width=width, height=height, draft=draft, background=background
-        )
+        one = replace(self, task=CutOut(source=of), count=1, best=1, draft=False)
+        return replace(one, width=width, height=height, background=background)
 
     def before_upscale(self) -> GenerationRequest:
         """Return the request at the size before it was enlarged, from words alone; else itself."""
@@ -496,6 +499,11 @@ Terms = Literal["", "open", "conditional", "non-commercial"]
 is for models that nobody has said it of."""
 
 
+Judge = Literal["", "drawings", "model"]
+"""What tells how close a picture is to its prompt: nothing, the classifier of drawings that ships, or the
+model that a setting names."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraInfo:
     """What people may know of a LoRA, which changes what a model paints."""
@@ -537,6 +545,7 @@ class ModelInfo:
     )
     weights: bool = False  # weights in a prompt change the picture; see `engine.weights`
     cuts_out: bool = False  # what cuts out here knows pictures like this model's
+    judge: Judge = ""  # what tells which of its pictures is closest to a prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

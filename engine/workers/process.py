@@ -98,6 +98,7 @@ class ProcessEngine(Dispatcher):
         loras: str = "",
         state: str = "",
         cutout: str = "",
+        judged: bool = False,
         **options: Any,
     ) -> None:
         self.devices = devices(device)
@@ -113,7 +114,7 @@ class ProcessEngine(Dispatcher):
         setups = [Setup(device=name, hang_seconds=hang_seconds, **common) for name in self.devices]
         spawns = [(setup.device, partial(WorkerProcess.start, setup, target)) for setup in setups]
         super().__init__(
-            catalog.load(models, loras=read_loras(loras), cuts_out=bool(cutout)),
+            catalog.load(models, loras=read_loras(loras), cuts_out=bool(cutout), judged=judged),
             spawns,
             read,
             memory=room_for_models(self.devices) if memory is None else [memory] * len(self.devices),
