@@ -121,6 +121,7 @@ TITLES = {
     "aspect": _("Aspect ratio"),
     "size": _("Size"),
     "count": _("Images"),
+    "best": _("Best of"),
     "repeat": _("Repeat"),
     "seed": _("Seed"),
     "steps": _("Steps"),

@@ -107,6 +107,12 @@ def shown_seed(job: Job) -> int:
     return job.singles[0].seed if chosen(job) else job.request.seed
 
 
+def _fitted_best(best: str) -> str:
+    if best == "1":
+        return _("Nothing here tells which image is closest to the prompt, so all are shown.")
+    return _("Best of is fitted: {best}.", best=best)
+
+
 def _best_fact(job: Job) -> str:
     return _("Best of {count}", count=job.request.best) if job.request.best > 1 else ""
 
@@ -303,7 +309,7 @@ class Draft:
             ),
             example="4",
             default=_("all are shown"),
-            fitted=lambda best: _("Best of is fitted: {best}.", best=best),
+            fitted=_fitted_best,
             field="best",
             usual=lambda _: 1,
             fact=_best_fact,
