@@ -672,7 +672,8 @@ def derive(
     if action.name == "again":
         return replace(request, seed=seed)
     if action.name == "full":
-        return replace(request, draft=False)
+        same = request.alone(parent.singles[0].seed) if request.best > 1 and parent.singles else request
+        return replace(same, draft=False)
     chosen = picture(parent, action.index or 0)
     size, blob = (chosen.width, chosen.height), chosen.unlettered
     if action.name in ("upscale", "upscale_creative"):

@@ -41,6 +41,7 @@ from bot.commands.complete import Vocabulary
 from bot.contests.running import OpenContests
 from bot.contests.service import Contests
 from bot.describing.describers import CaptionDescriber, Describer, DrawingDescriber
+from bot.describing.judging import DrawingScorer, Judging, ModelScorer
 from bot.describing.service import DescribeService
 from bot.easel import Easel
 from bot.engines import open_engine
@@ -114,6 +115,7 @@ def build(
     classifier: ImageClassifier | None = None,
     drawings: Describer | None = None,
     captions: Describer | None = None,
+    judging: Judging | None = None,
     guard: Guard | None = None,
     keys: Keys | None = None,
     segmenter: Segmenter | None = None,
@@ -151,6 +153,7 @@ def build(
         blobs=blobs,
         show=show,
         classifier=classifier,
+        judging=judging or Judging(DrawingScorer(), ModelScorer(settings.judge) if settings.judge else None),
         rules=access.moderation,
         stamp=Stamper(store, blobs, keys, access.labelled).stamp,
         holds=holds.is_held,
@@ -297,7 +300,8 @@ async def opened(settings: Settings) -> AsyncIterator[Easel]:
         clock.not_before(await store.newest_line())
         blobs = open_blobs(settings)
         guard = Guard(store)
-        engine = await asyncio.to_thread(open_engine, settings, blobs, guard)
+        judged = bool(settings.judge)
+        engine = await asyncio.to_thread(open_engine, settings, blobs, guard, judged=judged)
         tiers = _tiers(settings, engine)
         packs.use(_packs(settings))
         keys = await asyncio.to_thread(

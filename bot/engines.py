@@ -99,8 +99,11 @@ class ModelKeys:
         return self.by_name.get(model) or self.by_name.get(host, "")
 
 
-def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard) -> Engine:
-    """Return the engine, not started yet. Raises SettingError where a model or a device is not to be had."""
+def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard, *, judged: bool = False) -> Engine:
+    """Return the engine, not started yet. Raises SettingError where a model or a device is not to be had.
+
+    `judged`: there is a model that judges pictures.
+    """
     if settings.model == (MEMORY.name,):
         return FakeEngine(blobs.read, step_seconds=MEMORY_STEP, may_start=guard.may_start)
     try:
@@ -116,6 +119,7 @@ def open_engine(settings: EngineSettings, blobs: BlobStore, guard: Guard) -> Eng
             cutout=settings.cutout_model,
             remotes=RemoteModels.read(settings.remote_models),
             key=settings.keys().of,
+            judged=judged,
             may_start=guard.may_start,
         )
     except EngineError as error:

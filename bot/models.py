@@ -143,6 +143,14 @@ class StoredPicture:
         return self.plain or self.blob
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which picture of a finished job is kept, and the job's note then."""
+
+    index: int
+    note: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Original:
     """What anybody may know of a job whose picture they have."""

@@ -51,7 +51,7 @@ class Option:
     example: str = ""
     default: str = ""  # what stands when it is left out, in words
     several: bool = False  # may be given several times; its value is a tuple of what has a `name` each
-    command: str = ""  # of its own that has it: where few options fit, /imagine has it as a flag alone
+    command: str = ""  # that people use for it: where few options fit, /imagine has it as a flag alone
     named: bool = False  # given by its name alone, since what stands before it takes all other words
 
     @property
@@ -121,6 +121,7 @@ TITLES = {
     "aspect": _("Aspect ratio"),
     "size": _("Size"),
     "count": _("Images"),
+    "best": _("Best of"),
     "repeat": _("Repeat"),
     "format": _("Format"),
     "quality": _("Quality"),

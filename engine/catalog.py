@@ -131,12 +131,14 @@ def load(
     guides: Guides | None = None,
     *,
     cuts_out: bool = False,
+    judged: bool = False,
     remotes: RemoteModels | None = None,
 ) -> Catalog:
     """Return the catalog of the models in `names`: catalog names, folders, single files or hub names.
 
     `loras` and `guides` are those that requests may name, as far as they fit. `cuts_out`: what cuts out here
-    knows the pictures of them all. `remotes`: what is said about models behind an API.
+    knows the pictures of them all. `judged`: there is a model that judges the pictures of those that have no
+    judge. `remotes`: what is said about models behind an API.
 
     Raises UnknownModel for a name that is none of these, ModelNotLoaded for defaults that cannot be read.
     """
@@ -148,12 +150,18 @@ def load(
     ]
     if cuts_out:
         entries = [replace(each, info=replace(each.info, cuts_out=True)) for each in entries]
+    if judged:
+        entries = [_judged(each) for each in entries]
     return Catalog(entries, loras, guides)
 
 
 def _remote_entry(name: str, remotes: RemoteModels) -> Entry:
     info, remote = remotes.model(name)
     return Entry(info=info, source=remote.url, seconds=REMOTE_SECONDS / info.steps, remote=remote)
+
+
+def _judged(entry: Entry) -> Entry:
+    return replace(entry, info=replace(entry.info, judge=entry.info.judge or "model"))
 
 
 def _entry(name: str, table: dict[str, Any], base: Path) -> Entry:

@@ -260,6 +260,7 @@ class GenerationRequest:
     scheduler: str = ""  # one of the model's `schedulers`; empty: its own
     loras: tuple[LoraWeight, ...] = ()  # of the model's `loras`
     count: int = 4
+    best: int = 1  # above 1 it is the count, too: only the one that is closest to the prompt is kept
     draft: bool = False  # painted in about half of its steps; see `engine.drafts`
     draft_steps: int = 0  # of a draft, where the model has its own number; 0: about half
     reproducible: bool = False  # each picture is painted alone, so that it is the same to the byte
@@ -371,9 +372,13 @@ class GenerationRequest:
         return (self.seed + index) % SEED_LIMIT
 
     def variation(self, of: BlobRef, seed: int, strength: float) -> GenerationRequest:
-        """Return the request for variations of a picture."""
+        """Return the request for variations of a picture. All are shown."""
         task = ImageToImage(source=of, strength=strength)
-        return replace(self, seed=seed, task=task, pack="", sizes=())
+        return replace(self, seed=seed, best=1, task=task, pack="", sizes=())
+
+    def alone(self, seed: int) -> GenerationRequest:
+        """Return the request for one of its pictures alone, by the picture's seed."""
+        return replace(self, seed=seed, count=1, best=1)
 
     def starting_from(self, *sources: BlobRef) -> GenerationRequest:
         """Return the request with other pictures in place of its `sources`, which are as many."""
@@ -412,15 +417,16 @@ class GenerationRequest:
         task = kind(source=of, factor=factor)
         if (across, down) != (width * factor, height * factor):
             task = replace(task, width=width, height=height)
-        whole = replace(self, task=task, count=1, width=across, height=down, draft=False)
+        whole = replace(self, task=task, count=1, best=1, width=across, height=down, draft=False)
         return replace(whole, guides=(), pack="", sizes=())
 
     def cut_out(
         self, of: BlobRef, width: int, height: int, background: str = TRANSPARENT
     ) -> GenerationRequest:
         """Return the request that cuts out what one picture of `width` × `height` pixels shows."""
-        task, draft = CutOut(source=of), False
-        whole = replace(self, task=task, count=1, width=width, height=height, draft=draft)
+        whole = replace(
+            self, task=CutOut(source=of), count=1, best=1, width=width, height=height, draft=False
+        )
         return replace(whole, background=background, guides=(), pack="", sizes=(), paper="")
 
     def before_upscale(self) -> GenerationRequest:
@@ -547,6 +553,11 @@ Terms = Literal["", "open", "conditional", "non-commercial"]
 is for models that nobody has said it of."""
 
 
+Judge = Literal["", "drawings", "model"]
+"""What tells how close a picture is to its prompt: nothing, the classifier of drawings that ships, or the
+model that a setting names."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoraInfo:
     """What people may know of a LoRA, which changes what a model paints."""
@@ -634,6 +645,8 @@ class ModelInfo:
     def controls(self) -> tuple[ControlKind, ...]:
         """Return what control pictures it takes."""
         return tuple(each for each in CONTROLS if self.guide(each)) if self.controlled else ()
+
+    judge: Judge = ""  # what tells which of its pictures is closest to a prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

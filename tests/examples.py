@@ -24,7 +24,7 @@ def a_member(user: str = "ada", tenant: str = "web:local") -> Member:
 
 def a_tracker(engine: Engine, **parts: Any) -> JobTracker:
     """A tracker of no jobs; of its other parts, only those that are named are there."""
-    idle = dict.fromkeys(("store", "blobs", "show", "classifier", "rules", "stamp"))
+    idle = dict.fromkeys(("store", "blobs", "show", "classifier", "judging", "rules", "stamp"))
     return JobTracker(lives=LiveJobs(), engine=engine, **(idle | parts))
 
 

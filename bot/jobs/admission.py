@@ -215,6 +215,8 @@ def _offers(
 
 
 def _fewer(request: GenerationRequest, left: float, draft: Draft, context: OfferContext) -> Iterator[Offer]:
+    if request.best > 1:
+        draft = replace(draft, best=None)
     for count in range(request.count - 1, 0, -1):
         if periods.fits(context.estimate(replace(request, count=count)), left):
             yield prompts.offer(setting("count", count), draft, count=count)

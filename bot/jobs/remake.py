@@ -205,11 +205,17 @@ def _explicit(draft: Draft, now: Remade, own: Preferences, tier: Tier) -> Draft:
     return replace(
         draft,
         style=NO_STYLE if not draft.style and (own.style or read.style) else draft.style,
-        count=most if draft.count is None and (own.count or read.count) else draft.count,
+        count=_explicit_count(draft, read, own, most),
         model=now.model.name if own.model and not draft.model else draft.model,
         size=size if (own.aspect or own.size or read.aspect) and not shaped else draft.size,
         private=False if own.private and draft.private is None else draft.private,
     )
+
+
+def _explicit_count(draft: Draft, read: Draft, own: Preferences, most: int) -> int | None:
+    if draft.best:
+        return 1 if read.count else None
+    return most if draft.count is None and (own.count or read.count) else draft.count
 
 
 def _read(draft: Draft) -> Draft:

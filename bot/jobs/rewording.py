@@ -10,9 +10,11 @@ from engine.types import GenerationRequest, Letter, TextToImage
 
 def reworded(job: Job | None, request: GenerationRequest) -> GenerationRequest:
     """Return what an answered form asks for: a request that only sets type, if nothing else changed."""
-    if job is None or job.state is not State.RENDERED or len(job.singles) != job.request.delivered:
+    if job is None or job.state is not State.RENDERED:
         return request
     before = job.request
+    if len(job.singles) != (1 if before.best > 1 else before.delivered):
+        return request
     if isinstance(before.task, Letter):
         before = replace(before, task=TextToImage())
     with_words = replace(
@@ -23,5 +25,6 @@ def reworded(job: Job | None, request: GenerationRequest) -> GenerationRequest:
     )
     if with_words != request or before == request:
         return request
-    painted = job.singles[: job.request.count]  # its other sizes are made of it
-    return replace(request, task=Letter(sources=tuple(each.unlettered for each in painted)))
+    same = request.alone(job.singles[0].seed) if request.best > 1 else request
+    painted = job.singles[: same.count]  # its other sizes are made of it
+    return replace(same, task=Letter(sources=tuple(each.unlettered for each in painted)))

@@ -11,13 +11,14 @@ from typing import Any
 import structlog
 
 from bot import moderation, telemetry
+from bot.describing.judging import Judging
 from bot.errors import StoreError, StoreInUse
 from bot.i18n import _, join
 from bot.images import pictures
 from bot.images.blobs import BlobStore
 from bot.jobs.live import LiveJob, LiveJobs
 from bot.messages.types import GRID
-from bot.models import Job, State, StoredPicture, Tier
+from bot.models import Chosen, Job, State, StoredPicture, Tier
 from bot.moderation import ImageClassifier, Withheld
 from bot.options import clip
 from bot.provenance.stamp import Stamped
@@ -54,7 +55,8 @@ class JobTracker:
     event is dropped: after an error of no known cause `give_up` is called with the reason, and ends the
     process. `show` is called with a job after each change of it. `holds` returns whether a waiting job may
     not start. `classifier` examines every picture and preview before it is shown, by the `rules` that hold
-    for the job. `stamp` gives pictures their provenance before they are stored.
+    for the job. `judging` chooses the picture that is kept where only the best is. `stamp` gives pictures
+    their provenance before they are stored.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class JobTracker:
         blobs: BlobStore,
         show: Callable[[Job], None],
         classifier: ImageClassifier,
+        judging: Judging,
         rules: Callable[[Job], Awaitable[moderation.ModerationRules]],
         stamp: Stamp,
         holds: Callable[[Job], bool] = lambda job: False,
@@ -74,6 +77,7 @@ class JobTracker:
         self._give_up = give_up
         self.lives = lives
         self._classifier = classifier
+        self._judging = judging
         self._rules = rules
         self._stamp = stamp
         self._preview_check: asyncio.Task[None] | None = None  # one preview is checked at a time
@@ -166,6 +170,7 @@ class JobTracker:
             writer.cancel()
         await asyncio.gather(*writers, return_exceptions=True)
         await self._classifier.close()
+        await self._judging.close()
 
     def _progress(self, life: LiveJob, event: Progress) -> None:
         """Show a job's progress; check a preview before it is shown, and skip those that come meanwhile."""
@@ -334,10 +339,22 @@ class JobTracker:
             error = EngineError(f"{missing} of {job.request.delivered} pictures are missing")
             await self._failed(life, Failed(job=job.id, error=error, device_seconds=event.device_seconds))
             return
-        if job.request.delivered > 1 and GRID not in _stored(job):
+        chosen = await self._chosen(job) if job.request.best > 1 else None
+        if job.request.delivered > 1 and chosen is None and GRID not in _stored(job):
             await self._keep_grid(life)
-        ended, _ = await self._store.end(job.id, State.RENDERED, device_seconds=event.device_seconds)
+        ended, _ = await self._store.end(
+            job.id, State.RENDERED, device_seconds=event.device_seconds, chosen=chosen
+        )
         self.finish(ended)
+
+    async def _chosen(self, job: Job) -> Chosen:
+        """Return the index of the picture that is closest to the prompt, and the job's note."""
+        infos = {model.name: model for model in self._engine.models()}
+        model = infos.get(job.request.model)
+        with _readable():
+            found = [await self._blobs.get(each.unlettered) for each in job.singles]
+        choice = await self._judging.choose(job.id, job.prompt, found, model.judge if model else "")
+        return Chosen(job.singles[choice.place].index, join(" ", (job.note, choice.note)))
 
     async def _failed(self, life: LiveJob, event: Failed) -> None:
         cancelled = isinstance(event.error, Cancelled)

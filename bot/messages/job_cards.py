@@ -20,6 +20,7 @@ from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture
 from bot.models import Job
 from bot.prompts import packs, styles
 from bot.prompts.backgrounds import background_label
+from bot.prompts.draft import shown_seed
 from engine import lettering
 from engine.types import TRANSPARENT, CreativeUpscale, Loading, Progress, QueuePosition
 
@@ -165,7 +166,9 @@ def waiting(
     stand = _("on hold") if held else in_queue(position) if position else _("in queue")
     speed = (_("relaxed (free)"),) if job.relaxed else ()
     coming = (coming_model(loading),) if loading else ()
-    facts = (_("for @{name}", name=job.origin.member.name), stand, *speed, *coming)
+    best = job.request.best
+    chosen = (_("best of {count}, for the cost of {count}", count=best),) if best > 1 else ()
+    facts = (_("for @{name}", name=job.origin.member.name), stand, *speed, *chosen, *coming)
     pictures = _control(job, control)
     return card_of(job, "waiting", facts=facts, pictures=pictures, **_offered(job, "waiting", may))
 
@@ -246,7 +249,8 @@ def _facts(job: Job) -> tuple[str, ...]:
         _cut_out(job),
         known.label(job.style),
         known.shape(job.request.width, job.request.height),
-        _("seed {seed}", seed=job.request.seed),
+        _("seed {seed}", seed=shown_seed(job)),
+        _("best of {count}", count=job.request.best) if job.request.best > 1 else "",
         job.request.model,
         _("draft") if job.request.draft else "",
         packs.label(job.request.pack) if job.request.pack else "",

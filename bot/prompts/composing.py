@@ -49,7 +49,9 @@ def compose(
     values = {each.field: each.value(getattr(draft, each.name), model, tier) for each in landed()}
     values["negative_prompt"] = negative if model.negative_prompt else ""
     if draft.pack:
-        values |= {"count": 1, "sizes": packs.known()[draft.pack].sizes}
+        values |= {"count": 1, "best": 1, "sizes": packs.known()[draft.pack].sizes}
+    elif draft.best:
+        values["count"] = values["best"]
     request = GenerationRequest(
         prompt=prompt,
         model=model.name,
@@ -217,6 +219,7 @@ def _check(
     if "text_to_image" not in model.tasks and not (source and (part or _strength(said) < 1)):
         _refuse_words(said, model, models)
     _check_weights(said)
+    _check_best(said)
     for name, param in PARAMS.items():
         value = getattr(said, name)
         if value not in ("", None, ()):
@@ -234,6 +237,16 @@ def _check_weights(said: Draft) -> None:
             _("A prompt may have {most} weights; this has more. Leave some out.", most=weights.MOST_TEXTS),
             code="weights",
             offers=(offer(_("Leave the weights out"), said, prompt=found.plain),),
+        )
+
+
+def _check_best(said: Draft) -> None:
+    """Raise Refusal for a count beside the number of images that one is chosen from."""
+    if said.best and (said.count or 1) > 1:
+        raise Refusal(
+            _("--best shows one image, so leave --count out."),
+            code="best",
+            offers=(offer(_("Leave it out"), said, count=None),),
         )
 
 
@@ -322,7 +335,8 @@ def recall(job: Job, models: Sequence[ModelInfo]) -> Draft:
         and not (info and each.known_to and each.known_to(info) is False)
     }
     values["negative"] = kept(template.undress(request.negative_prompt))
-    if not request.paints or request.enlarges:
+    values["best"] = request.best if request.best > 1 else None
+    if not request.paints or request.enlarges or request.best > 1:
         del values["count"]
     usual = info and info is models[0] and not isinstance(before.task, Edit)
     return Draft(

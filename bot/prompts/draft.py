@@ -39,6 +39,7 @@ from engine.types import SEED_LIMIT, Blend, Edit, ImageToImage, Inpaint, LoraWei
 
 MAX_PROMPT = 4000  # characters
 MAX_COUNT = 16
+MAX_BEST = 8
 MAX_STEPS = 150
 MAX_GUIDANCE = 30.0
 DEFAULT_COUNT = 4
@@ -55,6 +56,15 @@ def _too_many_pictures(count: int, most: int, model: ModelInfo, tier: Tier) -> s
             most=most,
         )
     return _("Count can be 1 to {most}; you asked for {count}.", most=most, count=count)
+
+
+def _too_many_to_choose(best: int, most: int, model: ModelInfo, tier: Tier) -> str:
+    return _(
+        "Best of can be 1 to {most} images; you asked for {best}. Try --best {nearest}.",
+        most=most,
+        best=best,
+        nearest=min(max(best, 1), most),
+    )
 
 
 def _too_many_steps(steps: int, most: int, model: ModelInfo, tier: Tier) -> str:
@@ -82,12 +92,32 @@ def _negative_fact(job: Job) -> str:
 
 
 def _seed_fact(job: Job) -> str:
-    first, last = job.request.seed, job.request.seed_of(job.request.count - 1)
+    first, last = shown_seed(job), job.request.seed_of(job.request.count - 1)
     return (
         _("Seed: {first}", first=first)
-        if job.request.count == 1
+        if job.request.count == 1 or chosen(job)
         else _("Seeds: {first} to {last}, one per image", first=first, last=last)
     )
+
+
+def chosen(job: Job) -> bool:
+    """Return whether the one picture of a job was chosen from several."""
+    return job.request.best > 1 and len(job.singles) == 1
+
+
+def shown_seed(job: Job) -> int:
+    """Return the seed of a job's picture, or of the first of several."""
+    return job.singles[0].seed if chosen(job) else job.request.seed
+
+
+def _fitted_best(best: str) -> str:
+    if best == "1":
+        return _("Nothing here tells which image is closest to the prompt, so all are shown.")
+    return _("Best of is fitted: {best}.", best=best)
+
+
+def _best_fact(job: Job) -> str:
+    return _("Best of {count}", count=job.request.best) if job.request.best > 1 else ""
 
 
 def _style_fact(job: Job) -> str:
@@ -293,6 +323,31 @@ class Draft:
             usual=lambda _: DEFAULT_COUNT,
             fact=lambda _: "",  # the seeds tell
             chip=Chip(label=_("Images"), empty=str(DEFAULT_COUNT), listed=True, more=False),
+        )
+    )
+    best: int | None = _option(
+        Param(
+            kind="integer",
+            help=_("Generates this many images, and shows the one closest to the prompt. Costs as many."),
+            flags=("best",),
+            command="imagine",
+            minimum=1,
+            maximum=MAX_BEST,
+            tier_most=lambda tier: tier.max_count,
+            too_many=_too_many_to_choose,
+            known_to=lambda model: bool(model.judge),
+            unknown=lambda model: _(
+                "Nothing here tells which image of {model} is closest to the prompt: set JUDGE to a CLIP or "
+                "SigLIP model, or leave --best out.",
+                model=model,
+            ),
+            example="4",
+            default=_("all are shown"),
+            fitted=_fitted_best,
+            field="best",
+            usual=lambda _: 1,
+            fact=_best_fact,
+            chip=Chip(label=_("Best of"), empty=_("off")),
         )
     )
     repeat: int | None = _option(  # jobs; `Planner.plans` makes them

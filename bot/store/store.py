@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, or_, true, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, or_, true, update
 from sqlmodel import Session, col, select
 
 from bot.accounts.periods import held_ms
@@ -18,6 +18,7 @@ from bot.models import (
     Allowance,
     AuditLine,
     Budget,
+    Chosen,
     Job,
     Origin,
     Original,
@@ -184,11 +185,13 @@ class Store(
         device_seconds: float = 0.0,
         reason: str = "",
         line: AuditLine | None = None,
+        chosen: Chosen | None = None,
     ) -> tuple[Job, bool]:
         """End the job, settle its hold and write the audit's line, in one transaction.
 
         The first end wins (else False). RENDERED charges the measured device-seconds, at most what was held,
-        and releases the rest; FAILED and CANCELLED charge nothing. Raises KeyError for an unknown job.
+        and releases the rest; FAILED and CANCELLED charge nothing. Where one of its pictures is `chosen`, the
+        others are dropped. Raises KeyError for an unknown job.
         """
         if state not in _ENDS:
             raise ValueError(f"a job does not end as {state}")
@@ -197,6 +200,8 @@ class Store(
         def work(session: Session) -> tuple[Job, bool]:
             first = _end(session, id, state, device_seconds, reason, now)
             rows.write_down(session, line if first else None)
+            if chosen and first:
+                _keep_alone(session, id, chosen)
             return rows.job(session, id), first
 
         return await self._write(work)
@@ -507,6 +512,7 @@ def _lock_account(session: Session, job: Job, account: str, tier: Tier, now: dat
 
 
 _jobs = rows.table_of(JobRow)
+_pictures = rows.table_of(PictureRow)
 _WAITING = select(func.count()).where(
     _jobs.c.account == bindparam("of"), _jobs.c.state.in_([state.value for state in UNFINISHED])
 )
@@ -530,6 +536,13 @@ def _hold(
             ledger.hold(session, job, amount, [ledger.gift_bucket(account), *shared], now)
         except ledger.OverQuota:
             raise error from None
+
+
+def _keep_alone(session: Session, id: str, chosen: Chosen) -> None:
+    """Drop a job's pictures but one; the sweep takes their files."""
+    others = (_pictures.c.job == id, _pictures.c.index != chosen.index)
+    session.connection().execute(delete(_pictures).where(*others))
+    _change(session, id, _ANY, {"note": chosen.note})
 
 
 def _end(session: Session, id: str, state: State, measured: float, reason: str, now: datetime) -> bool:

@@ -1,7 +1,9 @@
 """What a drawing shows and on what ground: the classifier that ships, run by NumPy alone.
 
-Run as a script, as `bot.describing` does: the classifier's folder, then pictures; descriptions out. It knows
-the shipped model's drawings; of a photograph it says little, and that with little certainty.
+Run as a script, as `bot.describing` does: the classifier's folder, then pictures; descriptions out. Before
+a picture may stand a line of JSON, `{"things": …}`, with what it should show: then `{"score": …}`, how close
+it comes to that, is the answer. It knows the shipped model's drawings; of a photograph it says little, and
+that with little certainty.
 """
 
 from __future__ import annotations
@@ -29,14 +31,23 @@ _EPSILON = 1e-5  # of the normalisations
 _STAGES = (0, 2, 4, 5)  # layers whose statistics tell how something is drawn
 _PLAIN = 30  # of 255: corners that differ less are of one ground
 _FAR = 28  # of 255: what differs more from the ground is the thing
+_NEAR = 60.0  # of 255: so far from a colour, a ground is hardly of it
+_LEAST = 0.01  # the share below which all is alike
 
 
 def main() -> None:
     network = DrawingNetwork(Path(sys.argv[1]))
     source, sink = sys.stdin.buffer, sys.stdout
     while data := _next(source):
-        sink.write(json.dumps(network.describe(data)) + "\n")
+        sink.write(json.dumps(_answer(network, data)) + "\n")
         sink.flush()
+
+
+def _answer(network: DrawingNetwork, data: bytes) -> dict[str, Any]:
+    if not data.startswith(b"{"):
+        return network.describe(data)
+    wanted, _newline, picture = data.partition(b"\n")
+    return {"score": network.score(picture, json.loads(wanted))}
 
 
 def _next(source: BinaryIO) -> bytes:
@@ -71,6 +82,33 @@ class DrawingNetwork:
             "ground": ground,
             "colour": main_colour(pixels) if ground else "",
         }
+
+    def score(self, picture: bytes, wanted: dict[str, Any]) -> float:
+        """Return how close a PNG or WebP comes to what is wanted: a logarithm, at most 0.
+
+        `wanted` has "things", the numbers of concepts that each of them may be; "places", in which parts of
+        the picture two things may stand; "colour" and "ground", empty where nothing is said of them. Raises
+        OSError for what is no picture.
+        """
+        flat = flattened(picture)
+        pixels = small(flat, "whole")
+        parts = [self._placed(flat, wanted["things"], wanted["places"])] if wanted["places"] else []
+        if not wanted["places"]:
+            odds, _ = self.look(pixels)
+            parts = [_log(float(odds[each].sum())) for each in wanted["things"]]
+        if colour := wanted["colour"]:
+            parts.append(_log(colour_share(pixels, colour)))
+        if ground := wanted["ground"]:
+            parts.append(_log(ground_nearness(pixels, self._words["grounds"][ground])))
+        return sum(parts)
+
+    def _placed(self, flat: Image.Image, things: list[list[int]], places: list[list[str]]) -> float:
+        """Return the best score of two things over the ways in which they may stand."""
+        odds = {part: self.look(small(flat, part))[0] for part in {each for pair in places for each in pair}}
+        return max(
+            sum(_log(float(odds[part][thing].sum())) for part, thing in zip(pair, things, strict=True))
+            for pair in places
+        )
 
     def look(self, pixels: Pixels) -> tuple[Array, Array]:
         """Return the odds of the concepts, and the statistics by which the style is told."""
@@ -146,14 +184,36 @@ def _likely(odds: Array, words: list[str]) -> list[str]:
 
 def opened(picture: bytes) -> Pixels:
     """Return a picture's middle square, on white, `uint8[SIDE, SIDE, 3]`. Raises OSError."""
+    return small(flattened(picture), "whole")
+
+
+def flattened(picture: bytes) -> Image.Image:
+    """Return a picture on white. Raises OSError for what is no picture."""
     with Image.open(io.BytesIO(picture), formats=("PNG", "WEBP")) as file:
         wide = file.convert("RGBA")
     flat = Image.new("RGBA", wide.size, "white")
     flat.alpha_composite(wide)
-    side = min(flat.size)
-    left, top = (flat.width - side) // 2, (flat.height - side) // 2
-    square = flat.convert("RGB").crop((left, top, left + side, top + side))
+    return flat.convert("RGB")
+
+
+_PARTS = {"whole": (0, 0, 1, 1), "left": (0, 0, 0.5, 1), "right": (0.5, 0, 1, 1),
+          "top": (0, 0, 1, 0.5), "bottom": (0, 0.5, 1, 1)}  # fmt: skip
+
+
+def small(picture: Image.Image, part: str) -> Pixels:
+    """Return the middle square of a part of a picture, `uint8[SIDE, SIDE, 3]`."""
+    left, top, right, bottom = _PARTS[part]
+    across, down = (right - left) * picture.width, (bottom - top) * picture.height
+    side = max(1, int(min(across, down)))
+    x = int(left * picture.width + (across - side) / 2)
+    y = int(top * picture.height + (down - side) / 2)
+    square = picture.crop((x, y, x + side, y + side))
     return np.asarray(square.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+
+
+def _log(share: float) -> float:
+    """Return a logarithm that no single part can pull down without end."""
+    return math.log(max(_LEAST, min(1.0, share)))
 
 
 # ---- colours
@@ -170,14 +230,33 @@ def ground_of(pixels: Pixels, grounds: dict[str, list[int]]) -> str:
 
 def main_colour(pixels: Pixels) -> str:
     """Return the word for the colour of most of a thing on a plain ground; "" where none is of most."""
+    words = _thing_colours(pixels)
+    if len(words) < SIDE:
+        return ""
+    names, counts = np.unique(words, return_counts=True)
+    best = int(counts.argmax())
+    return str(names[best]) if counts[best] > 0.5 * len(words) else ""
+
+
+def colour_share(pixels: Pixels, colour: str) -> float:
+    """Return how much of a thing on a plain ground is of a colour, 0…1."""
+    words = _thing_colours(pixels)
+    return float((words == colour).mean()) if len(words) >= SIDE else 0.0
+
+
+def _thing_colours(pixels: Pixels) -> NDArray[np.str_]:
+    """Return a colour word for each pixel that differs from the corners."""
     corners = pixels[[2, 2, -3, -3], [2, -3, 2, -3]].astype(np.float32)
     far = np.abs(pixels.astype(np.float32) - np.median(corners, axis=0)).max(2) > _FAR
-    if far.sum() < SIDE:
-        return ""
     hsv = np.asarray(Image.fromarray(pixels).convert("HSV"), dtype=np.float32)
-    names, counts = np.unique(colour_words(hsv[far]), return_counts=True)
-    best = int(counts.argmax())
-    return str(names[best]) if counts[best] > 0.5 * far.sum() else ""
+    return colour_words(hsv[far])
+
+
+def ground_nearness(pixels: Pixels, rgb: list[int]) -> float:
+    """Return how near the corners are to a colour: 1 is that colour, and 0 is far from it."""
+    corners = pixels[[2, 2, -3, -3], [2, -3, 2, -3]].astype(np.float32)
+    apart = np.square(corners - np.array(rgb, np.float32)).sum(1) / _NEAR**2
+    return float(np.exp(-apart).mean())
 
 
 def colour_words(hsv: Array) -> NDArray[np.str_]:

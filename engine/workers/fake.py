@@ -55,6 +55,7 @@ MEMORY = ModelInfo(
     height=512,
     steps=20,
     guidance=5.0,
+    judge="drawings",
     tasks=frozenset(
         ("text_to_image", "image_to_image", "edit", "blend", "inpaint", "outpaint", "creative_upscale")
     ),

@@ -107,6 +107,7 @@ class ProcessEngine(Dispatcher):
         cutout: str = "",
         remotes: RemoteModels | None = None,
         key: Callable[[str, str], str] = lambda model, host: "",
+        judged: bool = False,
         **options: Any,
     ) -> None:
         here = tuple(name for name in models if not is_remote(name))
@@ -129,6 +130,7 @@ class ProcessEngine(Dispatcher):
             loras=read_loras(loras),
             guides=read_guides(controlnets, ip_adapters),
             cuts_out=bool(cutout),
+            judged=judged,
             remotes=remotes,
         )
         away = servers(known, key)

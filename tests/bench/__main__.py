@@ -22,7 +22,7 @@ from typing import Any
 from engine.scheduling.job_queue import FairQueue
 from engine.types import EngineJob, Failed, Finished, GenerationRequest, Progress
 from engine.workers.process import ProcessEngine
-from tests.bench import books, discord, formats, lettering, marks, slack, start
+from tests.bench import best, books, discord, formats, lettering, marks, slack, start
 
 REQUEST = GenerationRequest(prompt="a red heart", seed=7, count=1)
 
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=500, help="fresh drawings to mark")
     parser.add_argument("--photos", type=Path, help="a folder of photographs to mark")
     parser.add_argument("--drawings", type=Path, help="the training's folder, for drawings to cut out")
+    parser.add_argument("--witness", type=Path, help="a classifier that the judge of --best has not seen")
     parser.add_argument("--alarms", type=int, default=500, help="looks for a mark where there is none")
     parser.add_argument("--first-seed", type=int, default=1_000_000, help="of the drawings to mark")
     parser.add_argument("--reads", type=int, default=700, help="lettered pictures that OCR reads")
@@ -53,6 +54,7 @@ def main() -> None:
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "queue": lambda _: queue_speed(),
+    "best": lambda options: best.figures(options.witness),
     "books": lambda _: books.figures(),
     "start": lambda _: start.figures(),
     "engine": lambda options: overhead_and_throughput(options.repeats),

@@ -134,6 +134,17 @@ async def test_a_command_becomes_pictures_in_one_message(chat: Chat) -> None:
     assert len([each for each in chat.ben.messages() if "a red fox" in each.text]) == 1
 
 
+async def test_the_best_of_four_is_shown_alone_with_its_seed(chat: Chat) -> None:
+    job, message = await chat.painted("a red circle on a blue background --best 4 --seed 7")
+
+    (kept,) = job.pictures
+    assert job.request.count == 4 and not job.note and kept.seed == job.request.seed_of(kept.index)
+    assert "best of 4" in message.text and f"seed {kept.seed}" in message.text
+    assert message.pictures == 1 and "V1 subtle" not in message.labels
+    await chat.ada.imagine(f"a red circle on a blue background --count 1 --seed {kept.seed}")
+    assert (await chat.ended(2)).pictures[0].seed == kept.seed
+
+
 async def test_words_are_painted(chat: Chat) -> None:
     await chat.ada.say("two pictures of a sleeping cat")
     job = await chat.ended()

@@ -17,6 +17,7 @@ from PIL import Image
 from bot import app
 from bot.accounts.tiers import Tiers
 from bot.adapters.base import MessageRef, Receipt
+from bot.describing.judging import Judging
 from bot.easel import Easel
 from bot.errors import DeliveryError, Refusal
 from bot.i18n import speech
@@ -239,6 +240,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
         make_engine: Callable[[BlobStore], Engine] | None = None,
         tiers: Sequence[Tier] = (),
         classifier: ImageClassifier | None = None,
+        judging: Judging | None = None,
         **changes: Any,
     ) -> AsyncIterator[House]:
         settings = Settings(data_dir=tmp_path, model=("memory",), **changes)
@@ -255,6 +257,7 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opens:
             blobs=blobs,
             tiers=rules,
             classifier=classifier or NullClassifier(),
+            judging=judging,
         )
         surface = surface or RecordingAdapter()
         easel.adapters[surface.name] = surface

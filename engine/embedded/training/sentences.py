@@ -202,6 +202,11 @@ def _inflected(stem: str, ending: str) -> str:
     return stem if not stem or stem in _UNCHANGING else stem + ending
 
 
+def german_forms() -> dict[str, tuple[str, ...]]:
+    """Return how each concept that has a German name is called, one or many."""
+    return {concept: tuple(dict.fromkeys(forms[1:])) for concept, forms in _german_nouns().items()}
+
+
 @cache
 def _german_nouns() -> dict[str, tuple[str, str, str, str]]:
     """Return gender, nominative, other cases and plural by concept."""

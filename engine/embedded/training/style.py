@@ -26,7 +26,7 @@ from engine.describing.drawings import SIDE, SURE, DrawingNetwork, Pixels
 from engine.embedded import CLASSIFIER, PIPELINE
 from engine.embedded.evaluate import EvaluationSettings, Painter
 from engine.embedded.evaluate.classifier import FOLDER
-from engine.embedded.training import captions
+from engine.embedded.training import captions, sentences
 from engine.pipelines.upscale import Upscaler
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def fit(wanted: Sequence[StyledPicture], pictures: Iterable[Pixels], folder: Pat
         "other_styles_told": _share(told[~own[kept]]),
     }
     save_file({"weights": weights.contiguous(), "offset": offset}, folder / "style.safetensors")
-    (folder / "words.json").write_text(json.dumps(_words(names)) + "\n")
+    (folder / "words.json").write_text(json.dumps(words_of(names), ensure_ascii=False) + "\n")
     return figures
 
 
@@ -150,9 +150,24 @@ def _share(hits: Tensor) -> float:
     return round(hits.float().mean().item(), 4)
 
 
-def _words(names: Sequence[str]) -> dict[str, object]:
-    """Return what the answers are called in a prompt."""
+def words_of(names: Sequence[str]) -> dict[str, Any]:
+    """Return what the answers are called in a prompt, and which answers a prompt's nouns stand for."""
     return {
         "things": [captions.article(captions.short_name(name)) for name in names],
         "grounds": {"white": (255, 255, 255), **captions.BACKGROUNDS},
+        "nouns": _nouns(names),
     }
+
+
+def _nouns(names: Sequence[str]) -> dict[str, list[int]]:
+    """Return the numbers of the concepts that a noun stands for, in English or German, one or many."""
+    german = {captions.uncoloured(each): forms for each, forms in sentences.german_forms().items()}
+    found: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        bare = name.removesuffix(" face")
+        called = {name, *captions.ALIASES.get(name, ()), *((bare,) if bare in names else ())}
+        called |= set(map(captions.uncoloured, called))
+        forms = {*called, *map(captions.plural, called), *german.get(captions.uncoloured(bare), ())}
+        for noun in {each.casefold() for each in forms}:
+            found.setdefault(noun, []).append(number)
+    return dict(sorted(found.items()))
