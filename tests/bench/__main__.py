@@ -34,8 +34,9 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be repeated")
     parser.add_argument("--pictures", type=int, default=500, help="fresh drawings to mark")
     parser.add_argument("--photos", type=Path, help="a folder of photographs to mark")
-    parser.add_argument("--drawings", type=Path, help="the training's folder, for drawings to cut out")
-    parser.add_argument("--witness", type=Path, help="a classifier that the judge of --best has not seen")
+    parser.add_argument(
+        "--drawings", type=Path, help="the training's folder, for drawings to cut out and to name"
+    )
     parser.add_argument("--alarms", type=int, default=500, help="looks for a mark where there is none")
     parser.add_argument("--first-seed", type=int, default=1_000_000, help="of the drawings to mark")
     parser.add_argument("--reads", type=int, default=700, help="lettered pictures that OCR reads")
@@ -54,7 +55,7 @@ def main() -> None:
 
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "queue": lambda _: queue_speed(),
-    "best": lambda options: best.figures(options.witness),
+    "best": lambda options: best.figures(options.drawings),
     "books": lambda _: books.figures(),
     "start": lambda _: start.figures(),
     "engine": lambda options: overhead_and_throughput(options.repeats),

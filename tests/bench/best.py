@@ -1,11 +1,11 @@
 """What choosing the best of four gains with the shipped model, on prompts that nobody trained on.
 
-    python -m tests.bench --only best --witness FOLDER
+    python -m tests.bench --only best --drawings FOLDER
 
 Things are named in wordings that training leaves out, at seeds of no other figure. The judge is that of the
-product, and sees pictures as people get them; what they show is then read as the evaluation reads it. A judge
-that names what it has chosen is no witness, so things and places are read by another classifier, which
-`engine.embedded.training.classifier` trained from another seed (`--witness`); without one they are left out.
+product, and sees pictures as people get them; colours and grounds are then read as the evaluation reads them.
+A judge that names what it has chosen is no witness, so things and places are read by one that shares nothing
+with it (`tests.bench.witness`), which needs the training's folder; without that they are left out.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from torch import Tensor
 
 from bot.describing.judging import DrawingScorer, Judging
 from engine.embedded import PIPELINE, evaluate
-from engine.embedded.evaluate.classifier import Judge
 from engine.embedded.training import captions
 from engine.embedded.training.scenes import main_colour
 from engine.pipelines.run import encode_png
 from engine.pipelines.tensors import as_bytes
 from engine.pipelines.upscale import Upscaler
+from tests.bench.witness import Witness, trained
 
 OF = 4
 EACH = 48  # prompts of each kind
@@ -47,12 +47,12 @@ class Asked:
     hits: dict[str, Hit]
 
 
-def figures(witness: Path | None) -> dict[str, Any]:
+def figures(drawings: Path | None) -> dict[str, Any]:
     """Return how many pictures show what was asked: of all, and of the best of four."""
-    return asyncio.run(_figures(Judge.load(witness) if witness else None))
+    return asyncio.run(_figures(trained(drawings) if drawings else None))
 
 
-async def _figures(witness: Judge | None) -> dict[str, Any]:
+async def _figures(witness: Witness | None) -> dict[str, Any]:
     painter = evaluate.Painter.load(PIPELINE, evaluate.EvaluationSettings())
     upscaler, judging = Upscaler.load(), Judging(DrawingScorer(), None)
     every: defaultdict[str, list[bool]] = defaultdict(list)
@@ -66,7 +66,8 @@ async def _figures(witness: Judge | None) -> dict[str, Any]:
             every[name] += map(hit, painted)
             best[name].append(hit(painted[choice.place]))
     await judging.close()
-    return {
+    named = {"best: the witness names drawings kept aside": f"{witness.right:.1%}"} if witness else {}
+    return named | {
         f"best of {OF}: {name}": f"{_share(every[name])} of all, {_share(found)} of {len(found)} best"
         for name, found in best.items()
     }
@@ -76,7 +77,7 @@ def _share(hits: Sequence[bool]) -> str:
     return f"{sum(hits) / len(hits):.1%}"
 
 
-def prompts(witness: Judge | None) -> Iterator[Asked]:
+def prompts(witness: Witness | None) -> Iterator[Asked]:
     """Yield prompts for coloured things on grounds and, where a witness can name them, things and pairs."""
     dice = random.Random(FIRST_SEED)
     for _ in range(EACH):
@@ -115,13 +116,13 @@ def _grounded(ground: str) -> Hit:
     return lambda picture: evaluate._nearest(picture, GROUNDS) == ground
 
 
-def _named(witness: Judge, name: str) -> Hit:
-    return lambda picture: int(witness.scores(picture[None]).argmax()) == witness.number[name]
+def _named(witness: Witness, name: str) -> Hit:
+    return lambda picture: int(witness.scores(picture[None]).argmax()) == witness.names.index(name)
 
 
-def _placed(witness: Judge, first: str, second: str, across: bool) -> Hit:
+def _placed(witness: Witness, first: str, second: str, across: bool) -> Hit:
     """Return what tells whether each half shows its own thing, not the other's, and both are recognisable."""
-    one, two = witness.number[first], witness.number[second]
+    one, two = witness.names.index(first), witness.names.index(second)
 
     def hit(picture: Tensor) -> bool:
         scores = [witness.scores(half)[0] for half in evaluate.halves(picture[None], across=across)]
