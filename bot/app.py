@@ -190,6 +190,7 @@ def build(
     accounts = AccountService(store, engine, access, visibility, tracker, logins)
     api_keys = ApiKeys(store, logins, settings.api_requests > 0)
     policies = Policies(store, speech, holds, covers)
+    files = FileService(store, images, visibility)
     contests = Contests(store, visibility, reviews, speech, adapters, log_channel, open_contests, covers)
     admin = Admin(
         settings.operators,
@@ -229,7 +230,7 @@ def build(
         PartService(engine, access, visibility, regions, jobs, logins),
         ReferenceService(store, blobs, found_pictures, settings.max_source_bytes),
         PackService(store, engine, access, planner),
-        FileService(store, images, visibility),
+        files,
         AltTextService(store, access, visibility, reviews),
     )
     return Easel(
@@ -275,6 +276,7 @@ def build(
         contests=contests,
         departures=Departures(store, lives, endings, contests.lost),
         images=images,
+        files=files,
         installations=store,
     )
 

@@ -19,6 +19,7 @@ from bot.images.service import Images
 from bot.jobs.cards import JobCards
 from bot.jobs.changes import Changes
 from bot.jobs.departures import Departures
+from bot.jobs.files import FileService
 from bot.jobs.lineage import LineageQueries
 from bot.jobs.messages import JobMessages
 from bot.jobs.planning import Planner
@@ -61,4 +62,5 @@ class Easel:
     contests: Contests
     departures: Departures  # what platforms took away
     images: Images
+    files: FileService
     installations: Installations  # of Slack

@@ -344,6 +344,7 @@ class Preferences:
     private: bool = False
     tells_prompt: bool = False  # the prompt goes into the files
     silent: bool = False  # results do not mention them
+    format: str = ""  # of the files that Download gives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -42,7 +42,7 @@ from bot.jobs.service import JobService
 from bot.jobs.visibility import Visibility
 from bot.messages import answers, job_cards
 from bot.messages.types import Card
-from bot.models import Job, Member, Origin, StoredPicture
+from bot.models import Job, Member, Origin
 from bot.moderation.reviews import DECISIONS, Reviews
 from bot.options import bounded
 from bot.provenance.service import VerifyService
@@ -270,11 +270,11 @@ class Router:
         return await self._presses[action.name](action, job, origin)
 
     async def _download(self, action: Action, job: Job, origin: Origin) -> Card:
-        """Hand over a job's pictures as they are stored."""
-        actions.picture(job, 0)
+        """Hand over a job's pictures, those without their words too."""
         if job.request.paper:
             return await self._files.printed(job)
-        files = [await self._file(job, each) for each in job.singles]
+        card = await self._files.download(job)
+        files = list(card.files)
         if job.request.sizes and origin.surface == "web":
             files.append((f"{job.request.pack}-{job.id}.zip", await asyncio.to_thread(zipped, files)))
         files += [
@@ -282,16 +282,7 @@ class Router:
             for each in job.singles
             if each.plain
         ]
-        adult = any(each.adult for each in job.singles)
-        return Card(kind="text", title=job.prompt, job=job.id, files=tuple(files), private=True, adult=adult)
-
-    async def _file(self, job: Job, picture: StoredPicture) -> tuple[str, bytes]:
-        """Return a picture as it is handed over: as stored, or in the form that its size has."""
-        name, size = job_cards.file_name(job, picture.index), job.request.size_at(picture.index)
-        if size is None:
-            return f"{name}.png", await self._images.shown(picture)
-        data, media_type = await self._images.sized(picture, size)
-        return f"{name}.{media_type.removeprefix('image/')}", data
+        return replace(card, files=tuple(files))
 
     async def _ask_to_forget(self, options: dict[str, Any], origin: Origin) -> Card:
         return self._privacy.ask(origin)

@@ -273,6 +273,8 @@ class GenerationRequest:
     pack: str = ""  # the name of its `sizes`
     sizes: tuple[NamedSize, ...] = ()  # in which each is made of the one picture, after it
     paper: str = ""  # that the picture is to be printed on, as `bot.images.printing` writes it
+    file_format: str = ""  # of the files that are handed over; empty: PNG
+    file_quality: int | None = None  # 1 to 100, of formats with loss
     task: Task = TextToImage()
 
     @property

@@ -112,8 +112,8 @@ async def imagine(
         return _complain(refusal.notice)
     for job in jobs:
         files = []
-        for index, data in job["pictures"]:
-            files.append(out / f"{job['job']}-{index + 1}.png")
+        for number, (ending, data) in enumerate(job["pictures"], 1):
+            files.append(out / f"{job['job']}-{number}{ending}")
             await asyncio.to_thread(_write, files[-1], base64.b64decode(data))
         _report(job, files, as_json)
     failed = next((job for job in jobs if job["state"] != State.RENDERED.value), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from bot.actions import Action
@@ -88,6 +89,7 @@ async def _standing(easel: Easel, job: Job) -> dict[str, Any]:
     """Return the job as JSON values; with its pictures, once it has any to show."""
     card = easel.cards.present(job)
     pictures = job.singles if job.state is State.RENDERED else ()
+    files = [await easel.files.delivered(job, each) for each in pictures]
     return {
         "job": job.id,
         "state": job.state.value,
@@ -98,7 +100,5 @@ async def _standing(easel: Easel, job: Job) -> dict[str, Any]:
         "seconds": round(job.seconds, 3),
         "device_seconds": round(job.device_seconds, 3),
         "reason": job.reason,
-        "pictures": [
-            [each.index, base64.b64encode(await easel.images.shown(each)).decode()] for each in pictures
-        ],
+        "pictures": [[Path(name).suffix, base64.b64encode(data).decode()] for name, data in files],
     }

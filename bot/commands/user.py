@@ -406,6 +406,13 @@ FOR_MEMBERS: tuple[Command, ...] = (
                 help=_("Whether your prompts go into the files of your images."),
             ),
             Option(
+                name="format",
+                kind="text",
+                help=_("The format of the files that Download gives, where you say no other."),
+                choices=FORMATS,
+                default="png",
+            ),
+            Option(
                 name="notify",
                 kind="boolean",
                 help=_("Whether finished images mention you."),

@@ -21,6 +21,13 @@ MEDIA_TYPES: Mapping[Format, str] = {
 ENDINGS: Mapping[Format, str] = {**{each: each for each in FORMATS}, "jpeg": "jpg", "tiff": "tif"}
 
 QUALITY = 90  # where nothing is said
+
+
+def label(format: str) -> str:
+    """Return a format as people write it."""
+    return {"webp": "WebP"}.get(format, format.upper())
+
+
 PrintFormat = Literal["pdf", "tiff"]
 PRINT_FORMATS: tuple[PrintFormat, ...] = get_args(PrintFormat)
 """What a printer is given."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from bot import actions, papers
 from bot.actions import Action
 from bot.errors import Refusal
 from bot.i18n import _
-from bot.images.file_formats import ALPHA, ENDINGS, FORMATS, LOOPS, LOSSY, MEDIA_TYPES, Format
+from bot.images.file_formats import ALPHA, ENDINGS, FORMATS, LOOPS, LOSSY, MEDIA_TYPES, Format, label
 from bot.images.service import Images
 from bot.images.tracing import NotFlat
 from bot.jobs.visibility import Visibility
@@ -73,11 +74,10 @@ class FileService:
         self, job: Job, chosen: Sequence[StoredPicture], format: Format, quality: int | None
     ) -> Card:
         media_type: Any = MEDIA_TYPES[format]
-        told = (await self._store.preferences(job.origin.member.id)).tells_prompt
         try:
             files = []
             for each in chosen:
-                alt = job_cards.alt_text(job, each.index) if told else ""
+                alt = await self._alt(job, each)
                 data = await self._images.converted(each.blob, media_type, quality, alt=alt)
                 files.append((_name(job, each, format), data))
         except KeyError as error:
@@ -88,9 +88,45 @@ class FileService:
             )
             rows = ((job_cards.button("as_png", job.id),),)
             return Card(kind="text", title=job.prompt, body=(instead,), job=job.id, rows=rows, private=True)
-        flat = job.request.background == TRANSPARENT and format not in ALPHA
-        note = _("{format} knows no transparency, so the image lies on white.", format=label(format))
-        return _handed(job, files, body=(note,) if flat else (), adult=any(each.adult for each in chosen))
+        return _handed(job, files, body=_on_white(job, format), adult=any(each.adult for each in chosen))
+
+    async def _alt(self, job: Job, picture: StoredPicture) -> str:
+        """Return what the file says of its picture: nothing, unless the person's files tell prompts."""
+        told = (await self._store.preferences(job.origin.member.id)).tells_prompt
+        return job_cards.alt_text(job, picture.index) if told else ""
+
+    async def download(self, job: Job) -> Card:
+        """Hand over a job's images as their request says."""
+        actions.picture(job, 0)
+        files = [await self.delivered(job, each) for each in job.singles]
+        format: Any = job.request.file_format or "png"
+        adult = any(each.adult for each in job.singles)
+        if format == "svg" and any(name.endswith(".png") for name, _data in files):
+            instead = _(
+                "SVG suits flat images: drawings, icons, logos. What has too many shades came as PNG."
+            )
+            return _handed(job, files, body=(instead,), adult=adult)
+        return _handed(job, files, body=_on_white(job, format), adult=adult)
+
+    async def delivered(self, job: Job, picture: StoredPicture) -> tuple[str, bytes]:
+        """Return the file of one picture: in its size's form, the format that was asked for, or PNG.
+
+        What cannot be traced is PNG, not SVG.
+        """
+        name, size = job_cards.file_name(job, picture.index), job.request.size_at(picture.index)
+        if size is not None:
+            data, made_as = await self._images.sized(picture, size)
+            return f"{name}.{made_as.removeprefix('image/')}", data
+        format: Format = job.request.file_format or "png"  # type: ignore[assignment]
+        png = await self._images.shown(picture)
+        if format == "png":
+            return f"{name}.png", png
+        media_type: Any = MEDIA_TYPES[format]
+        alt = await self._alt(job, picture)
+        with suppress(NotFlat):
+            made = await self._images.converted(picture.blob, media_type, job.request.file_quality, alt=alt)
+            return f"{name}.{ENDINGS[format]}", made
+        return f"{name}.png", png
 
     async def _film(self, job: Job, format: Format) -> Card:
         """Hand over all images of a job as one film."""
@@ -125,9 +161,11 @@ class FileService:
         return _handed(job, files, body=body, facts=facts, pictures=(shown,), adult=picture.adult)
 
 
-def label(format: Format) -> str:
-    """Return a format as people write it."""
-    return {"webp": "WebP"}.get(format, format.upper())
+def _on_white(job: Job, format: Format) -> tuple[str, ...]:
+    """Say where a format does not keep what is transparent."""
+    if job.request.background != TRANSPARENT or format in ALPHA:
+        return ()
+    return (_("{format} knows no transparency, so the image lies on white.", format=label(format)),)
 
 
 def _name(job: Job, picture: StoredPicture, format: Format) -> str:

@@ -22,7 +22,7 @@ from bot.jobs.regions import Found, Regions
 from bot.jobs.visibility import Visibility
 from bot.models import Balance, Member, Origin
 from bot.options import bounded, clip
-from bot.prompts import Draft, Source, packed, permutations, references
+from bot.prompts import Draft, Source, filed, packed, permutations, references
 from bot.prompts.styles import NO_STYLE
 from bot.store import Store
 from engine import weights
@@ -201,6 +201,7 @@ class Planner:
                         partial(self._engine.estimate, request),
                         as_it_is=isinstance(request.task, Letter),
                     ),
+                    filed.note(draft),
                     _left_out(prompts.left_out(text, options)),
                     _weightless(draft, model),
                     remake.cut_by(request, model),

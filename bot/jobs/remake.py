@@ -209,6 +209,7 @@ def _explicit(draft: Draft, now: Remade, own: Preferences, tier: Tier) -> Draft:
         model=now.model.name if own.model and not draft.model else draft.model,
         size=size if (own.aspect or own.size or read.aspect) and not shaped else draft.size,
         private=False if own.private and draft.private is None else draft.private,
+        format="png" if own.format and not (draft.format or draft.pack) else draft.format,
     )
 
 

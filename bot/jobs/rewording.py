@@ -22,6 +22,8 @@ def reworded(job: Job | None, request: GenerationRequest) -> GenerationRequest:
         lettering=request.lettering,
         lettering_place=request.lettering_place,
         lettering_style=request.lettering_style,
+        file_format=request.file_format,
+        file_quality=request.file_quality,
     )
     if with_words != request or before == request:
         return request

@@ -10,6 +10,7 @@ from bot import commands
 from bot.accounts.remaining import affordable, images_left, tightest
 from bot.formats import amount, clock, date, rounded, span
 from bot.i18n import _, either, join, listing, ngettext
+from bot.images.file_formats import label as format_label
 from bot.messages import marks
 from bot.messages.job_cards import button, card_of, coming_model, pictures_of, rows_of
 from bot.messages.types import Bar, Card
@@ -351,6 +352,7 @@ def settings(preferences: Preferences, logins: Sequence[Login] = ()) -> Card:
     lines = [
         *defaults(preferences),
         _("Prompt in the files: {answer}", answer=YES if preferences.tells_prompt else NO),
+        _("Download gives {format}", format=format_label(preferences.format or "png")),
         _("Finished images mention you: {answer}", answer=NO if preferences.silent else YES),
         _("Change them with /settings; its option reset goes back to the studio's own."),
     ]

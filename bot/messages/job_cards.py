@@ -16,6 +16,7 @@ from bot.actions import ACTIONS, Action, ActionSpec, Kind
 from bot.errors import Refusal
 from bot.formats import about, in_queue, sized
 from bot.i18n import _, join, speech
+from bot.images.file_formats import label
 from bot.messages.types import ANYTHING, Bar, Button, Buttons, Card, CardPicture, May
 from bot.models import Job
 from bot.prompts import packs, styles
@@ -254,8 +255,17 @@ def _facts(job: Job) -> tuple[str, ...]:
         job.request.model,
         _("draft") if job.request.draft else "",
         packs.label(job.request.pack) if job.request.pack else "",
+        _downloads(job),
     )
     return tuple(fact for fact in facts if fact)
+
+
+def _downloads(job: Job) -> str:
+    """Return in which format Download gives the images, where that is not the one that is shown."""
+    request = job.request
+    if request.file_format in ("", "png") or request.pack or request.paper:
+        return ""
+    return _("Download gives {format}", format=label(request.file_format))
 
 
 def _cut_out(job: Job) -> str:
@@ -333,6 +343,7 @@ def upscaled(job: Job, may: May = ANYTHING) -> Card:
     facts += [_("from an earlier image")] if job.parent else []
     if job.request.paper:
         facts.append(_("for {paper}: Download gives the file", paper=papers.kept(job.request.paper)[0].label))
+    facts += [_downloads(job)] if _downloads(job) else []
     offered = _offered(job, "upscaled", may)
     return card_of(job, "upscaled", facts=tuple(facts), pictures=pictures_of(job), **offered)
 

@@ -12,7 +12,7 @@ from bot.errors import Refusal
 from bot.i18n import _, listing, ngettext
 from bot.models import Job, Tier
 from bot.options import clip, setting, suggest
-from bot.prompts import extending, loras, packs, references, styles
+from bot.prompts import extending, filed, loras, packs, references, styles
 from bot.prompts.draft import DEFAULT_STRENGTH, PARAMS, Draft, landed
 from bot.prompts.param import Param
 from bot.prompts.permutations import kept
@@ -43,6 +43,7 @@ def compose(
     references.check(draft, given)
     model = model_for(draft, models)
     _check(said or draft, model, models, tier, source)
+    filed.check(draft, said or draft)
     task, (width, height) = _sized_task(draft, said or draft, model, tier, given)
     template = styles.load().template(draft.style, model.name)
     prompt, negative = template.dress(references.prompt(draft, model, given), draft.negative)

@@ -15,7 +15,7 @@ from bot.options import Unusable, as_text
 from bot.prompts import styles
 from bot.prompts.composing import checked_size, choose_model
 from bot.prompts.draft import Draft
-from bot.prompts.readers import read_aspect, read_size, read_style
+from bot.prompts.readers import read_aspect, read_format, read_size, read_style
 from bot.prompts.styles import NO_STYLE
 from engine.types import ModelInfo
 
@@ -39,6 +39,7 @@ def with_defaults(
         aspect=draft.aspect if shaped else preferences.aspect,
         size=draft.size if shaped else _preferred_size(draft, preferences, models, tier),
         private=(preferences.private or None) if draft.private is None else draft.private,
+        format=draft.format or ("" if draft.pack else preferences.format),
     )
 
 
@@ -92,6 +93,9 @@ def _preference(name: str, value: Any, models: Sequence[ModelInfo], max_count: i
                 return read_aspect(value)
             case "size":
                 return as_text(checked_size(Draft(prompt=""), read_size(value), models[0]))
+            case "format":
+                format = read_format(value)
+                return "" if format == "png" else format
             case "model":
                 return choose_model(Draft(prompt="", model=value), models).name
             case "count" if value > max_count:

@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from bot.i18n import _, ngettext
+from bot.images.file_formats import QUALITY, label
 from bot.models import Job, Tier
 from bot.options import as_text
 from bot.prompts import extending, packs, permutations, styles
@@ -23,6 +24,7 @@ from bot.prompts.readers import (
     lora_extent,
     read_aspect,
     read_control,
+    read_format,
     read_lettering,
     read_loras,
     read_mask,
@@ -234,6 +236,19 @@ def _background_fact(job: Job) -> str:
 
 def _lettered_fact(title: str, job: Job, value: str) -> str:
     return _("{option}: {value}", option=title, value=value) if job.request.lettering else ""
+
+
+def _format_fact(job: Job) -> str:
+    request = job.request
+    if not request.file_format:
+        return ""
+    if request.file_quality is None:
+        return _("Files: {format}", format=label(request.file_format))
+    return _(
+        "Files: {format}, quality {quality}",
+        format=label(request.file_format),
+        quality=request.file_quality,
+    )
 
 
 def _option(param: Param, default: Any = None, **more: Any) -> Any:
@@ -792,6 +807,38 @@ class Draft:
             ),
         ),
         default="",
+    )
+    format: str = _option(  # of `file_formats.FORMATS`
+        Param(
+            kind="text",
+            help=_(
+                "The format of the files that Download gives: png, jpeg, webp, avif, gif, svg, pdf or tiff."
+            ),
+            flags=("format",),
+            command="download",
+            reader=read_format,
+            maximum=10,
+            example="webp",
+            default="png",
+            field="file_format",
+            usual=lambda _: "",
+            fact=_format_fact,
+        ),
+        default="",
+    )
+    quality: int | None = _option(
+        Param(
+            kind="integer",
+            help=_("Of JPEG, WebP, AVIF and PDF: more looks better and is larger."),
+            flags=("quality",),
+            command="download",
+            minimum=1,
+            maximum=100,
+            example="80",
+            default=str(QUALITY),
+            field="file_quality",
+            fact=lambda _: "",  # that of `format`
+        )
     )
     private: bool | None = _option(
         Param(

@@ -14,6 +14,8 @@ _REFERENCE = r"\S+(?:\s+https?://\S+)*"
 _NUMBERS = r"\d+(?:\.\d+)?(?:[:,]\d+(?:\.\d+)?){0,4}"
 _ELSEWHERE = re.compile(r"[\s=]{0,9}(?:https?://|random\b|\d{1,10}(?=\s|\Z))", re.IGNORECASE)
 
+_FACTOR = re.compile(r"[\s=]{0,9}(?:0?\.\d{1,3}|[0-5](?:\.\d{1,3})?)(?=\s|\Z)")
+
 _VALUES = {
     _NUMBER: "v version s stylize q quality c chaos w weird sw cw ow stop exp niji sv hires",
     _NUMBERS: "iw",
@@ -30,7 +32,9 @@ def is_flag(name: str) -> bool:
 
 
 def means_elsewhere(name: str, text: str, at: int) -> bool:
-    """Tell whether a reference is one of another tool: an address, or a number of theirs."""
+    """Tell whether what a flag of ours says is another tool's: an address, or a number of theirs."""
+    if name.casefold() == "quality":  # theirs is a factor of the time
+        return "--format" not in text.casefold() and bool(_FACTOR.match(text, at))
     return name.casefold() in ("sref", "cref", "oref") and bool(_ELSEWHERE.match(text, at))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from bot.i18n import _
+from bot.i18n import _, listing
+from bot.images.file_formats import FORMATS
 from bot.options import Unusable, clip, suggest
 from bot.prompts import styles
 from bot.prompts.param import Plain, first_word
@@ -176,6 +177,25 @@ def style_extent(rest: str) -> int:
     ends = [word.end() for word in re.finditer(r"\S+", rest)][:4]
     named = (end for end in reversed(ends) if styles.load().style(rest[:end]))
     return next(named, ends[0])
+
+
+_SPELLED = {"jpg": "jpeg", "tif": "tiff"}
+
+
+def read_format(value: str) -> str:
+    """Return the name of a format of files in any spelling. Raises Unusable, which names all."""
+    wanted = value.casefold().strip().removeprefix(".")
+    wanted = _SPELLED.get(wanted, wanted)
+    if wanted in FORMATS:
+        return wanted
+    raise Unusable(
+        _(
+            "There is no file format “{name}”. There are {names}.",
+            name=clip(value),
+            names=listing(list(FORMATS)),
+        ),
+        suggest(wanted, FORMATS) or "png",
+    )
 
 
 # --- plain words ------------------------------------------------------------------------------------------

@@ -238,6 +238,7 @@ class PreferencesRow(SQLModel, table=True):
     private: bool
     tells_prompt: bool
     silent: bool
+    format: str
 
 
 class InstallationRow(SQLModel, table=True):

@@ -13,9 +13,9 @@ from PIL import Image
 from bot.adapters.base import Receipt
 from bot.errors import Refusal
 from bot.images import tracing
-from bot.images.file_formats import FORMATS, MEDIA_TYPES
+from bot.images.file_formats import ENDINGS, FORMATS, MEDIA_TYPES, Format, label
 from bot.messages import job_cards
-from bot.messages.types import Card
+from bot.messages.types import Card, Form
 from bot.models import Job
 from bot.provenance.verify import media_type
 from engine.types import Upscale
@@ -187,3 +187,100 @@ async def test_alt_text_stands_in_files_of_those_who_chose_metadata(house: House
         ((_name, told),) = (await handed(house, job=job.id, format=format)).files
         assert b'<rdf:li xml:lang="x-default">A fox &amp; a &lt;hare&gt;</rdf:li>' in told
         assert (await house.easel.images.verify(told)).finding == "unchanged"
+
+
+async def downloaded(house: House, job: Job) -> Card:
+    card = await house.press(f"v1:download:{job.id}")
+    assert isinstance(card, Card) and card.private
+    return card
+
+
+@pytest.mark.parametrize("format", FORMATS)
+async def test_download_gives_the_format_that_the_prompt_asked_for(house: House, format: Format) -> None:
+    job = await house.painted(f"a fox --count 2 --size 128x128 --format {format}")
+    shown = house.surface.messages[job.id][-1]
+    assert (f"Download gives {label(format)}" in shown.facts) == (format != "png")
+    assert all(each.blob.endswith(".png") for each in shown.pictures), "what chats show stays as it is"
+
+    with patch.object(tracing, "ALIKE", 0.0):
+        card = await downloaded(house, job)
+    for name, data in card.files:
+        assert name.endswith(f".{ENDINGS[format]}") and media_type(data) == MEDIA_TYPES[format]
+        assert (await house.easel.images.verify(data)).job == job.id
+    assert len(card.files) == 2
+
+
+async def test_a_quality_makes_the_files_smaller_and_a_form_keeps_both(house: House) -> None:
+    small = await house.painted("a fox --count 1 --seed 3 --format jpg --quality 20")
+    usual = await house.painted("a fox --count 1 --seed 3 --format JPEG")
+    ((_name, little),), ((_other, much),) = [(await downloaded(house, each)).files for each in (small, usual)]
+    assert len(little) < len(much)
+
+    form = await house.press(f"v1:edit:{small.id}")
+    assert isinstance(form, Form) and (form.values["format"], form.values["quality"]) == ("jpeg", "20")
+    told = await house.press(f"v1:info:{small.id}")
+    assert isinstance(told, Card) and "Files: JPEG, quality 20" in told.body
+    larger = await house.easel.router.handle("upscale", {"job": small.id}, house.origin())
+    assert isinstance(larger, Receipt) and larger.job.request.file_format == "jpeg"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--quality 80", "PNG has no quality"),
+        ("--format png --quality 80", "PNG has no quality"),
+        ("--format svg --quality 80", "SVG has no quality"),
+        ("--format jpeg --quality 0", "(?i)quality"),
+        ("--format jpeg --quality 101", "(?i)quality"),
+        ("--format bmp", "“bmp”. There are png, jpeg, webp, avif, gif, svg, pdf and tiff"),
+    ],
+)
+async def test_a_format_that_cannot_be_is_refused_with_one_that_can(
+    house: House, flags: str, said: str
+) -> None:
+    with pytest.raises(Refusal, match=said) as caught:
+        await house.ask(f"a fox {flags}")
+    assert caught.value.offers
+    await house.ask(caught.value.offers[0].text)
+
+
+async def test_the_quality_of_another_tool_is_left_out(house: House) -> None:
+    job = await house.ask("a fox --quality 2")
+    assert job.request.file_quality is None and job.note.endswith("left out: --quality")
+
+
+async def test_a_photograph_that_was_to_be_svg_comes_as_png_and_that_is_said(house: House) -> None:
+    card = await downloaded(house, await house.painted("a fox --count 1 --format svg"))
+    ((name, data),) = card.files
+    assert name.endswith(".png") and media_type(data) == "image/png"
+    assert "came as PNG" in card.body[0]
+
+
+async def test_what_is_transparent_lies_on_white_in_a_jpeg_and_that_is_said_before(house: House) -> None:
+    job = await house.painted("a fox --count 1 --background transparent --format jpeg")
+    said = "JPEG knows no transparency, so the image lies on white."
+    assert said in job.note
+    assert (await downloaded(house, job)).body == (said,)
+
+
+async def test_the_platforms_formats_win_over_the_prompts(house: House) -> None:
+    job = await house.painted("a fox --pack web --format webp")
+    assert "The sizes of a pack have their platforms' formats; WebP is that of the image itself." in job.note
+    first, *sizes = (await downloaded(house, job)).files
+    assert media_type(first[1]) == "image/webp"
+    assert {media_type(data) for _name, data in sizes} <= {"image/jpeg", "image/png"} and len(sizes) == 5
+
+
+async def test_a_person_has_a_format_of_their_own(house: House) -> None:
+    card = await handed(house, "settings", format="avif")
+    assert "Download gives AVIF" in card.body
+    job = await house.painted("a fox --count 1")
+    assert job.request.file_format == "avif"
+    ((_name, data),) = (await downloaded(house, job)).files
+    assert media_type(data) == "image/avif"
+    assert (await house.ask("a fox --format png")).request.file_format == "png"
+    assert (await house.ask("a fox", member=BEN)).request.file_format == ""
+    assert (await house.ask("a fox --pack web")).request.file_format == ""
+
+    assert "Download gives PNG" in (await handed(house, "settings", format="png")).body
+    assert (await house.ask("a fox")).request.file_format == ""

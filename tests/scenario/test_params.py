@@ -57,8 +57,8 @@ UNUSUAL = {"count": "2", "strength": "0.25", "model": "other", "region": '"top r
 OF_THE_JOB = ("private", "relax", "reproducible", "text", "text_place", "text_style")
 """Options that say who sees a job and when it is painted: the pipeline is not told."""
 
-AFTER_PAINTING = ("background", "pack")
-"""Options of what is done with a painted picture: see tests/unit/test_cutout.py, test_sizes.py."""
+AFTER_PAINTING = ("background", "pack", "format", "quality")
+"""Options of what is done with a painted picture: tests/unit/test_cutout.py, test_sizes.py, test_files.py."""
 
 OF_SEVERAL_JOBS = ("repeat",)
 """Options that make several jobs, which are asked about first: tests/scenario/test_series.py."""
@@ -189,6 +189,7 @@ async def check(name: str, house: House, pipelines: Pipelines) -> None:
         "control_as_is": {"source": pictures["source"], "control": "edges"},
         "text_place": {"text": "SALE"},
         "text_style": {"text": "SALE"},
+        "quality": {"format": "jpeg"},
     }
     others = {"count": "1", "seed": "1"} | needed.get(name, {})
     plain = f"a fox {prompts.flags(others)}"

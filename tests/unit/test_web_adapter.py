@@ -466,6 +466,21 @@ async def test_pictures_are_typed_cached_and_bound_to_their_job(house: WebHouse)
         assert (await ana.get(f"/pictures/{wrong}")).status == 404, wrong
 
 
+async def test_a_picture_is_downloaded_in_the_format_that_was_asked_for(house: WebHouse) -> None:
+    ana, ben = house.person("Ana"), house.person("Ben")
+    job = await house.painted(ana, "a fox --count 2 --format jpeg --private")
+    page = await ana.page(f"/jobs/{job.id}?picture=2")
+    (address,) = re.findall(r'href="(/pictures/[^"]+[?]file=1)" download>', page)
+
+    response = await ana.get(address)
+    assert "_2.jpg" in response.headers["Content-Disposition"]
+    assert (await response.read()).startswith(b"\xff\xd8\xff")
+    assert (await ben.get(address)).status == 404
+
+    grid = next(each for each in job.pictures if each.index < 0)
+    assert (await ana.get(f"/pictures/{job.id}/{grid.blob}?file=1")).status == 404
+
+
 async def test_a_name_is_switched(house: WebHouse) -> None:
     person = house.person("Ana")
     response = await person.post("/name", data={"name": "  Ben   B ", "next": "/line"})

@@ -129,7 +129,7 @@ EASEL: tuple[Option, ...] = (
         maximum=2000,
     ),
 )
-CARRIED = ("prompt", "model", "size", "count", "repeat")
+CARRIED = ("prompt", "model", "size", "count", "repeat", "format", "quality")
 """Options of /imagine that OpenAI's fields carry, or that ask for several jobs."""
 ALSO = {"num_inference_steps": "steps", "guidance_scale": "guidance"}
 """What other servers of this API call an option."""

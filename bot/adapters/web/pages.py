@@ -176,6 +176,7 @@ class Pages:
             "from_picture": "image_to_image" in may.tasks,
             "family": lineage_view.family(await self._easel.lineage.tree(job, me), job, index - 1),
             "file_name": f"{job_cards.file_name(job, index - 1)}.png",
+            "as_file": job.request.file_format not in ("", "png"),
         }
         if wants_part(request):
             return await self._site.html("picture.html", request, **values)
@@ -210,10 +211,19 @@ class Pages:
             raise web.HTTPNotFound
         try:
             small = "width" in request.query
+            if "file" in request.query:
+                return await self._as_file(job, blob)
             body = await (self._thumbnail(blob) if small else self._easel.images.get(blob))
         except KeyError:
             raise web.HTTPNotFound from None
         return picture_answer(body)
+
+    async def _as_file(self, job: Job, blob: str) -> web.Response:
+        """Return a picture as its job's files are. Raises KeyError where the job has none of that name."""
+        found = {each.blob: each for each in job.singles}
+        name, body = await self._easel.files.delivered(job, found[blob])
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}"}
+        return web.Response(body=body, content_type="application/octet-stream", headers=headers)
 
     async def asset(self, request: web.Request) -> web.Response:
         asset = self._site.assets.get(request.match_info["name"])

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bot.errors import StoreError
 
-HEAD = "0027"
+HEAD = "0032"
 """The revision that `tables` describes."""
 
 
