@@ -53,6 +53,14 @@ def line_with(stream: IO[str], text: str) -> str:
     raise AssertionError(f"the process ended without saying {text!r}")
 
 
+def test_imagine_writes_the_format_that_was_asked_for(start: Start, tmp_path: Path) -> None:
+    code, out, _err = ended(start("imagine", "a red heart", "--count", "1", "--format", "webp", "--out", "o"))
+
+    assert code == 0
+    (file,) = out.split()
+    assert file.endswith("-1.webp") and (tmp_path / file).read_bytes()[8:12] == b"WEBP"
+
+
 def test_imagine_says_what_it_made_as_json(start: Start, tmp_path: Path) -> None:
     code, out, err = ended(
         start("imagine", "a red heart", "--seed", "7", "--count", "1", "--out", "o", "--json")
