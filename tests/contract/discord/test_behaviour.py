@@ -133,7 +133,6 @@ async def test_the_dots_answer_with_what_is_behind_them_for_whoever_pressed(serv
         "Favourite",
         "Download",
         "Download as …",
-        "Alt text",
         "Report",
     ]
 
