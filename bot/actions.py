@@ -306,6 +306,7 @@ ACTIONS: tuple[ActionSpec, ...] = (
         spoken=_("One of these images in all sizes of a pack, such as social media"),
         icon="📐",
         symbol="enlarge",
+        task="form",
         on=_RESULT,
         overflow=True,
     ),

@@ -48,6 +48,9 @@ a+b|512x|x×x|q=0.|1970-01-01""".replace("\n", "|").split("|")
 
 
 @functools.cache
+CACHED = type(functools.cache(lambda: None))
+
+
 def texts(length: int = LENGTH) -> Mapping[str, str]:
     """Texts of `length` characters by what they repeat, some with an end that spoils what went well."""
     found = {}
@@ -132,9 +135,9 @@ def _parts(value: object) -> Iterator[tuple[str, object]]:
         yield from ((f"[{key!r}]", part) for key, part in list(value.items()))
     elif isinstance(value, tuple | list | set | frozenset):
         yield from ((f"[{at}]", part) for at, part in enumerate(value))
-    elif hasattr(value, "cache_info"):
-        if not inspect.signature(value).parameters:  # type: ignore[arg-type]
-            yield "()", value()  # type: ignore[operator]
+    elif isinstance(value, CACHED):
+        if not inspect.signature(value).parameters:
+            yield "()", value()
     elif type(value).__module__.startswith("bot."):
         names = [*getattr(value, "__slots__", ()), *getattr(value, "__dict__", ())]
         yield from ((f".{name}", getattr(value, name, None)) for name in names)

@@ -26,7 +26,6 @@ from engine.guides import read as read_guides
 from engine.loras import read as read_loras
 from engine.pipelines.model_files import footprint
 from engine.remote.models import Remote, RemoteModels, is_remote
-from engine.remote.worker import RemoteWorker
 from engine.scheduling.residency import FOR_MODELS
 from engine.types import BlobRef
 from engine.workers.dispatcher import Dispatcher, Spawn, Worker
@@ -162,6 +161,8 @@ def servers(known: catalog.Catalog, key: Callable[[str, str], str]) -> dict[str,
 
 
 async def _ask(entry: catalog.Entry, remote: Remote, key: str) -> Worker:
+    from engine.remote.worker import RemoteWorker  # whose HTTP client an engine of own models does without
+
     return RemoteWorker(entry, remote, key)
 
 

@@ -152,7 +152,7 @@ def test_a_profile_that_is_none_stops_the_start(tmp_path: Path) -> None:
             Printer.of(PrintSettings(_env_file=None, print_profile=str(tmp_path / "p.icc")))
 
 
-_MEASURED = """
+_MEASURED = r"""
 import io, json, re, sys, tempfile
 from pathlib import Path
 from PIL import Image
