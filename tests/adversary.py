@@ -47,10 +47,10 @@ four pictures of |one picture of |wide format|<@U1> |<@|<#C|<!a^|<a|<a>|&lt;|&am
 a+b|512x|x×x|q=0.|1970-01-01""".replace("\n", "|").split("|")
 
 
-@functools.cache
 CACHED = type(functools.cache(lambda: None))
 
 
+@functools.cache
 def texts(length: int = LENGTH) -> Mapping[str, str]:
     """Texts of `length` characters by what they repeat, some with an end that spoils what went well."""
     found = {}

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -516,12 +515,6 @@ FAMILIES: dict[str, Callable[[Path], Family]] = {
     "chroma": chroma,
     "krea2": krea2,
 }
-
-FEW = ("sd", "flux", "qwen")  # a U-Net, a transformer, and one whose pictures are films of one frame
-THOROUGHLY: list[Any] = [
-    name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES
-]
-"""All of them; those that are like one of the few, in the slow suite alone."""
 
 REFERENCES: dict[str, Callable[[Path], Family]] = {
     "flux_kontext": flux_kontext,

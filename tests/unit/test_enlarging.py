@@ -23,8 +23,9 @@ from engine.regions import Region
 from engine.tiles import OVERLAP, tiles, weights
 from engine.types import CreativeUpscale, GenerationRequest, ImageToImage, Upscale
 from tests import matrix
-from tests.families import FAMILIES, THOROUGHLY
+from tests.families import FAMILIES
 from tests.families import Family as Twin
+from tests.thorough import THOROUGHLY
 
 SIZES = ((512, 512), (513, 700), (1024, 1024), (2000, 300), (100, 90), (4096, 4096))
 

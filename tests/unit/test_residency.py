@@ -27,9 +27,10 @@ from engine.pipelines.previews import Preview
 from engine.scheduling.residency import FOR_MODELS, Pace, Residency
 from engine.scheduling.step_order import STAY
 from engine.types import Finished, GenerationRequest
-from tests.families import FAMILIES, THOROUGHLY
+from tests.families import FAMILIES
 from tests.gpu.bench import Bench
 from tests.gpu.card import NoCard, PlayedMemory
+from tests.thorough import THOROUGHLY
 
 # --- what leaves ------------------------------------------------------------------------------------------
 
