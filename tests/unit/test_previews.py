@@ -11,7 +11,8 @@ import torch
 
 from engine.families import family_of
 from engine.pipelines.previews import Preview
-from tests.families import FAMILIES, THOROUGHLY, Family
+from tests.families import FAMILIES, Family
+from tests.thorough import THOROUGHLY
 
 
 @pytest.fixture(autouse=True)
