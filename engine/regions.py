@@ -87,6 +87,13 @@ def opened(png: bytes, mode: str = "RGB") -> Image.Image:
     return on_white(opened_as_is(png)).convert(mode)
 
 
+def as_png(picture: Image.Image, effort: int = 1) -> bytes:
+    """Return a picture as PNG; `effort` is how hard it is compressed, 0 to 9."""
+    out = io.BytesIO()
+    picture.save(out, "PNG", compress_level=effort)
+    return out.getvalue()
+
+
 def opened_as_is(png: bytes) -> Image.Image:
     """Return a stored picture in RGBA where anything in it is transparent, else in RGB.
 

@@ -159,7 +159,7 @@ class RemoteWorker:
 
     async def _deliver(self, inside: _Inside, index: int, made: Image.Image) -> None:
         request = inside.job.request
-        plain = await asyncio.to_thread(_png, made) if request.lettering else b""
+        plain = await asyncio.to_thread(regions.as_png, made) if request.lettering else b""
         shown = await asyncio.to_thread(lettered, made, request, index) if request.lettering else made
         picture = Picture(
             job=inside.job.id,
@@ -167,7 +167,7 @@ class RemoteWorker:
             seed=request.seed_of(0 if request.size_at(index) else index),
             width=shown.width,
             height=shown.height,
-            png=await asyncio.to_thread(_png, shown),
+            png=await asyncio.to_thread(regions.as_png, shown),
             plain=plain,
         )
         inside.done += index < request.count
@@ -313,7 +313,7 @@ class _Work:
             quality=remote.quality,
             transparent=request.cuts_out,
             partial_images=remote.partial_images,
-            images=tuple(_png(each) for each in images),
+            images=tuple(regions.as_png(each) for each in images),
             mask=_mask(part.mask(wanted), white=to.white) if part else b"",
         )
         return cls(ask=ask, size=size, background=request.background, part=part, before=before)
@@ -373,10 +373,10 @@ def _laid(picture: Image.Image, colour: str) -> Image.Image:
 def _mask(mask: Image.Image, *, white: bool) -> bytes:
     """Return a mask as a server reads it: white, or transparent, where it is painted."""
     if white:
-        return _png(mask)
+        return regions.as_png(mask)
     whole = Image.new("RGBA", mask.size, "black")
     whole.putalpha(ImageOps.invert(mask))
-    return _png(whole)
+    return regions.as_png(whole)
 
 
 def _unpainted(order: Start, index: int) -> Image.Image:
@@ -388,9 +388,3 @@ def _unpainted(order: Start, index: int) -> Image.Image:
         case Letter():
             return regions.opened_as_is(order.sources[index])
     raise InvalidRequest("nothing here cuts out", advice=_CANNOT)
-
-
-def _png(picture: Image.Image) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, "PNG", compress_level=1)
-    return out.getvalue()

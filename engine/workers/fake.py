@@ -254,22 +254,15 @@ def _steps(request: GenerationRequest) -> int:
 
 
 def _png(request: GenerationRequest, index: int, sources: Sequence[bytes]) -> bytes:
-    out = io.BytesIO()
-    picture = paint(request, index, (request.width, request.height), sources)
-    picture.save(out, "PNG", compress_level=1)
-    return out.getvalue()
+    return regions.as_png(paint(request, index, (request.width, request.height), sources))
 
 
 def _sized(png: bytes, size: tuple[int, int]) -> bytes:
-    out = io.BytesIO()
-    framed(regions.opened_as_is(png), size, by_lanczos).save(out, "PNG", compress_level=1)
-    return out.getvalue()
+    return regions.as_png(framed(regions.opened_as_is(png), size, by_lanczos))
 
 
 def _lettered(png: bytes, request: GenerationRequest, index: int) -> bytes:
-    out = io.BytesIO()
-    lettered(regions.opened_as_is(png), request, index).save(out, "PNG", compress_level=1)
-    return out.getvalue()
+    return regions.as_png(lettered(regions.opened_as_is(png), request, index))
 
 
 def _preview(request: GenerationRequest, sources: Sequence[bytes], done: float) -> bytes:
